@@ -1,0 +1,188 @@
+/* Offer, choose and negotiate (RFC 8547 sections 4.3, 4.5, 4.6).
+ *
+ * eno_offer()      a SYN's option from a list of TEPs
+ * eno_choose()     host B's answer to host A's option
+ * eno_negotiate()  both SYN-form options -> TEP, or the reason there is none
+ *
+ * TEP lists are in the order of section 4.5: increasing priority.
+ */
+#ifndef ENO_NEGOTIATE_H
+#define ENO_NEGOTIATE_H
+
+#include "eno.h"
+
+/* RFC 8548 section 3.5: nine bytes of identifier, nonce of at most eight. */
+enum {
+	TCPCRYPT_TEP_FIRST = 0x21,
+	TCPCRYPT_TEP_LAST = 0x24,
+	TCPCRYPT_RESUME_HALF = 9,
+	TCPCRYPT_NONCE_MAX = 8,
+};
+
+enum eno_validity { ENO_INVALID, ENO_FRESH, ENO_RESUMED };
+
+struct eno_outcome {
+	eno_u8 reason;	   /* enum eno_reason */
+	eno_u8 tep_byte;   /* section 5.1: as host B sent it, v included */
+	eno_u8 local_b;	   /* 1: this host is B */
+	eno_u8 peer_aware; /* the remote a bit */
+	eno_u8 resumed;	   /* both sent well-sized resumption data */
+};
+
+ENO_INLINE int eno_is_tcpcrypt(eno_u8 tep)
+{
+	return tep >= TCPCRYPT_TEP_FIRST && tep <= TCPCRYPT_TEP_LAST;
+}
+
+/* RFC 8548 section 3.5: may host A have sent this? */
+ENO_INLINE int eno_tcpcrypt_proposes(const struct eno_suboption *s)
+{
+	return (s->tep_byte & ENO_V) && s->data_len >= TCPCRYPT_RESUME_HALF;
+}
+
+ENO_INLINE int eno_tcpcrypt_well_sized(const struct eno_suboption *s)
+{
+	return s->data_len <= TCPCRYPT_RESUME_HALF + TCPCRYPT_NONCE_MAX;
+}
+
+/* Section 4.5 rule 2 for what host A sent, judged alone. */
+ENO_INLINE int eno_offer_valid(const struct eno_suboption *a)
+{
+	if (eno_is_tcpcrypt(a->tep_byte & ENO_GLT))
+		return eno_tcpcrypt_well_sized(a);
+	return !(a->tep_byte & ENO_V);
+}
+
+/* Section 4.5 rule 2 for both hosts' data. */
+ENO_INLINE enum eno_validity eno_data_validity(const struct eno_suboption *a,
+					       const struct eno_suboption *b)
+{
+	if (!eno_offer_valid(a))
+		return ENO_INVALID;
+	if (!(b->tep_byte & ENO_V))
+		return ENO_FRESH;
+	if (eno_is_tcpcrypt(b->tep_byte & ENO_GLT) && eno_tcpcrypt_proposes(a) &&
+	    eno_tcpcrypt_proposes(b) && eno_tcpcrypt_well_sized(b))
+		return ENO_RESUMED;
+	return ENO_INVALID;
+}
+
+/* The one suboption for glt, or 0: absent, or repeated where no tcpcrypt TEP
+ * defines repetition (section 4.5 rule 3). */
+ENO_INLINE const struct eno_suboption *eno_find_tep(const struct eno_syn *s, eno_u8 tep_byte)
+{
+	eno_u8 place = s->index[tep_byte & ENO_GLT];
+
+	if (place == ENO_ABSENT || place > ENO_SUBOPTION_MAX)
+		return 0;
+	return &s->sub[place - 1];
+}
+
+/* Section 4.6: what a received SYN-form option alone rules out. */
+ENO_INLINE enum eno_reason eno_judge(const struct eno_syn *remote, eno_u8 local_global,
+				     int mandatory_aware)
+{
+	if (remote->reason)
+		return (enum eno_reason)remote->reason;
+	if (!((remote->global ^ local_global) & ENO_GLOBAL_B))
+		return ENO_SAME_ROLE;
+	if (mandatory_aware && !(remote->global & ENO_GLOBAL_A))
+		return ENO_PEER_NOT_AWARE;
+	if (!remote->count)
+		return ENO_VACUOUS;
+	return ENO_NEGOTIATED;
+}
+
+/* Section 4.5: is B's suboption at this place the negotiated TEP?  Called
+ * from the last place down, the first hit is "the last valid TEP". */
+ENO_INLINE int eno_negotiate_step(const struct eno_syn *a, const struct eno_syn *b, eno_u8 place,
+				  struct eno_outcome *out)
+{
+	const struct eno_suboption *in_a, *in_b;
+	enum eno_validity validity;
+	eno_u8 tep_byte;
+
+	if (place >= ENO_SUBOPTION_MAX || place >= b->count)
+		return 0;
+	tep_byte = b->sub[place].tep_byte;
+	in_a = eno_find_tep(a, tep_byte);
+	in_b = eno_find_tep(b, tep_byte);
+	if (!in_a || !in_b)
+		return 0;
+	validity = eno_data_validity(in_a, in_b);
+	if (validity == ENO_INVALID)
+		return 0;
+	out->tep_byte = tep_byte;
+	out->resumed = validity == ENO_RESUMED;
+	out->reason = ENO_NEGOTIATED;
+	return 1;
+}
+
+ENO_INLINE void eno_negotiate(const struct eno_syn *local, const struct eno_syn *remote,
+			      int mandatory_aware, struct eno_outcome *out)
+{
+	const struct eno_syn *a, *b;
+	int place;
+
+	out->local_b = local->global & ENO_GLOBAL_B;
+	out->peer_aware = (remote->global & ENO_GLOBAL_A) != 0;
+	out->reason = (eno_u8)eno_judge(remote, local->global, mandatory_aware);
+	if (out->reason)
+		return;
+	a = out->local_b ? remote : local;
+	b = out->local_b ? local : remote;
+	out->reason = ENO_NO_VALID_TEP;
+	for (place = b->count - 1; place >= 0; place--)
+		if (eno_negotiate_step(a, b, (eno_u8)place, out))
+			return;
+}
+
+/* Figure 2: [kind, len, global?, TEPs].  0 if the list is too long.
+ * A global suboption of 0 is left implicit (section 4.2). */
+ENO_INLINE eno_u8 eno_offer(eno_u8 option[ENO_OPTION_MAX], const eno_u8 *teps, eno_u8 count,
+			    eno_u8 global)
+{
+	eno_u8 len = ENO_HEADER_LEN;
+	eno_u8 i;
+
+	if (global)
+		option[len++] = global;
+	if (count > ENO_OPTION_MAX - len)
+		return 0;
+	for (i = 0; i < count; i++)
+		option[len++] = teps[i];
+	option[0] = ENO_KIND;
+	option[1] = len;
+	return len;
+}
+
+/* Would host B take this TEP, seeing host A's option? */
+ENO_INLINE int eno_acceptable(const struct eno_syn *a, eno_u8 tep)
+{
+	const struct eno_suboption *in_a = eno_find_tep(a, tep);
+
+	return in_a && eno_offer_valid(in_a);
+}
+
+/* Host B's answer in a SYN-ACK: global suboption with b = 1 and exactly one
+ * TEP (section 4.5, "SHOULD include only one").  A reason: send no option. */
+ENO_INLINE enum eno_reason eno_choose(const struct eno_syn *remote, const eno_u8 *teps,
+				      eno_u8 count, int self_aware, int mandatory_aware,
+				      eno_u8 option[ENO_OPTION_MAX], eno_u8 *len)
+{
+	eno_u8 global = ENO_GLOBAL_B | (self_aware ? ENO_GLOBAL_A : 0);
+	enum eno_reason reason = eno_judge(remote, global, mandatory_aware);
+	int i;
+
+	*len = 0;
+	if (reason)
+		return reason;
+	for (i = count - 1; i >= 0; i--)
+		if (eno_acceptable(remote, teps[i])) {
+			*len = eno_offer(option, &teps[i], 1, global);
+			return ENO_NEGOTIATED;
+		}
+	return ENO_NO_VALID_TEP;
+}
+
+#endif
