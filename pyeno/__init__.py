@@ -1,0 +1,33 @@
+"""TCP that encrypts itself: TCP-ENO (RFC 8547) and tcpcrypt (RFC 8548).
+
+    with pyeno.create_connection(("host.example", 7000)) as s:
+        s.sendall(b"hello")
+        print(s.eno.encrypted, s.recv(100))
+"""
+
+from pyeno._backend import backend
+from pyeno._version import __version__
+from pyeno.config import Config
+from pyeno.constants import Aead, Reason, Role, Tep
+from pyeno.errors import (
+    AuthenticationError,
+    ConfigError,
+    EncryptionRequiredError,
+    HandshakeTimeoutError,
+    IllFormedOptionError,
+    KernelError,
+    LocalProtocolError,
+    NotEncryptedError,
+    PyenoError,
+    RemoteProtocolError,
+    TruncationError,
+)
+from pyeno.sockets import Info, Socket, create_connection, create_server
+
+__all__ = [
+    "Aead", "AuthenticationError", "Config", "ConfigError", "EncryptionRequiredError",
+    "HandshakeTimeoutError", "IllFormedOptionError", "Info", "KernelError",
+    "LocalProtocolError", "NotEncryptedError", "PyenoError", "Reason", "RemoteProtocolError",
+    "Role", "Socket", "Tep", "TruncationError", "__version__", "backend",
+    "create_connection", "create_server",
+]  # fmt: skip

@@ -1,0 +1,49 @@
+"""Open a TCP connection, encrypted where the peer can.
+
+Sends standard input, prints what comes back, ends when both streams have."""
+
+import argparse
+import socket
+
+from pyeno.cli.options import add_config_arguments, config_from, far_address
+from pyeno.cli.session import Session, stdio
+from pyeno.config import Config
+from pyeno.errors import EncryptionRequiredError, RemoteProtocolError
+from pyeno.sockets import Socket
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """``HOST:PORT`` and the policy."""
+    parser.add_argument("address", type=far_address, metavar="HOST:PORT")
+    parser.add_argument(
+        "--timeout", type=float, metavar="SECONDS", help="for connecting and for each wait"
+    )
+    add_config_arguments(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """0 if the peer ended its stream properly."""
+    session = _open(options, config_from(options))
+    well = session.run(stdio)
+    session.report(options.json)
+    return 0 if well else 1
+
+
+def _open(options: argparse.Namespace, config: Config) -> Session:
+    """Try each address of the host; a peer that breaks the protocol is reported,
+    a host that cannot be reached raises OSError."""
+    failure: OSError | None = None
+    for family, *_, target in socket.getaddrinfo(*options.address, 0, socket.SOCK_STREAM):
+        sock = Socket(family, socket.SOCK_STREAM, config=config)
+        sock.settimeout(options.timeout)
+        session = Session(sock, target)
+        try:
+            sock.connect(target)
+        except (RemoteProtocolError, EncryptionRequiredError) as error:
+            session.failed(error)
+        except OSError as error:
+            sock.close()
+            failure = error
+            continue
+        return session
+    raise failure or OSError(f"{options.address[0]}: no address found")

@@ -1,0 +1,62 @@
+"""Accept TCP connections, encrypted where the peer can.
+
+Without --echo or --sink it serves one connection with standard input and
+output, as netcat does."""
+
+import argparse
+import sys
+import threading
+
+from pyeno.cli.options import add_config_arguments, address, config_from, family_of
+from pyeno.cli.session import Session, echo, peer_name, sink, stdio
+from pyeno.sockets import Socket, create_server
+
+CONNECTIONS_MAX = 1024
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """``[ADDR:]PORT`` and what to do with connections."""
+    parser.add_argument("address", type=address, metavar="[ADDR:]PORT")
+    service = parser.add_mutually_exclusive_group()
+    service.add_argument("--echo", action="store_true", help="send back what comes in")
+    service.add_argument("--sink", action="store_true", help="drop what comes in")
+    parser.add_argument("--once", action="store_true", help="end after the first connection")
+    add_config_arguments(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until interrupted, or once; 1 if that one connection ended badly."""
+    host, port = options.address
+    family = family_of(host)
+    listener = create_server(
+        (host, port),
+        family=family,
+        dualstack_ipv6=not host and family == family_of(""),
+        config=config_from(options),
+    )
+    with listener:
+        if not options.json:
+            print(f"listening on {peer_name(listener.getsockname())}", file=sys.stderr, flush=True)
+        if options.once or not (options.echo or options.sink):
+            return _serve(options, *listener.accept())
+        _serve_all(options, listener)
+    return 0
+
+
+def _serve(options: argparse.Namespace, sock: Socket, peer: object) -> int:
+    service = echo if options.echo else sink if options.sink else stdio
+    session = Session(sock, peer)
+    well = session.run(service)
+    session.report(options.json)
+    return 0 if well else 1
+
+
+def _serve_all(options: argparse.Namespace, listener: Socket) -> None:
+    places = threading.BoundedSemaphore(CONNECTIONS_MAX)
+
+    def serve(sock: Socket, peer: object) -> None:
+        with places:
+            _serve(options, sock, peer)
+
+    while True:
+        threading.Thread(target=serve, args=listener.accept(), daemon=True).start()

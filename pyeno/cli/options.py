@@ -1,0 +1,88 @@
+"""Arguments that ``listen`` and ``connect`` share: addresses and a Config."""
+
+import argparse
+import socket
+from typing import Any
+
+from pyeno import tep
+from pyeno.config import Config, aead_names
+
+
+def address(text: str) -> tuple[str, int]:
+    """``PORT``, ``HOST:PORT`` or ``[V6]:PORT``; an empty host means any."""
+    host, _, port = text.rpartition(":")
+    if not port.isdigit() or int(port) > 65535:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: write [ADDR:]PORT with a port of 0 to 65535, IPv6 as [::1]:PORT"
+        )
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def far_address(text: str) -> tuple[str, int]:
+    """``HOST:PORT``."""
+    host, port = address(text)
+    if not host:
+        raise argparse.ArgumentTypeError(f"{text!r}: write HOST:PORT")
+    return host, port
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """The policy of a connection, field by field of :class:`pyeno.Config`."""
+    group = parser.add_argument_group("encryption")
+    group.add_argument(
+        "--require", action="store_true", help="refuse connections that are not encrypted"
+    )
+    group.add_argument(
+        "--tep", metavar="ID,…",
+        help=f"TEPs, most preferred first: numbers or {', '.join(sorted(tep.names()))}",
+    )  # fmt: skip
+    group.add_argument(
+        "--aead", metavar="NAME,…",
+        help=f"AEADs, most preferred first: {', '.join(sorted(aead_names()))}",
+    )  # fmt: skip
+    group.add_argument(
+        "--app-aware", nargs="?", const=True, default=False, choices=["mandatory"],
+        help="set the application-aware bit; mandatory: no encryption unless the peer does too",
+    )  # fmt: skip
+    group.add_argument(
+        "--role-b", action="store_true", help="send b = 1 when opening (simultaneous open)"
+    )
+    group.add_argument("--no-resume", action="store_true", help="always exchange fresh keys")
+    group.add_argument("--no-cache", action="store_true", help="keep no session secret")
+    group.add_argument(
+        "--keylog", metavar="FILE", help="append traffic keys to FILE (debugging only)"
+    )
+    group.add_argument(
+        "--handshake-timeout", type=float, default=15.0, metavar="SECONDS",
+        help="how long the peer may take for the key exchange (default 15)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--json", action="store_true",
+        help="print one object per connection on standard error when it ends",
+    )  # fmt: skip
+
+
+def config_from(options: argparse.Namespace) -> Config:
+    """The Config these arguments mean; raises ConfigError (exit status 2)."""
+    wishes: dict[str, Any] = {}
+    if options.tep is not None:
+        wishes["teps"] = options.tep
+    if options.aead is not None:
+        wishes["aeads"] = options.aead
+    return Config(
+        app_aware=options.app_aware,
+        require=options.require,
+        role_b=options.role_b,
+        resume=not options.no_resume,
+        cache=not options.no_cache,
+        keylog=options.keylog,
+        handshake_timeout=options.handshake_timeout,
+        **wishes,
+    )
+
+
+def family_of(host: str) -> int:
+    """The address family to listen with; any host: IPv6 and IPv4 together."""
+    if not host:
+        return socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+    return socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][0]

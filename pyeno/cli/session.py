@@ -1,0 +1,123 @@
+"""One connection of ``listen`` or ``connect``: count bytes, tell how it ended."""
+
+import json
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from pyeno.errors import AuthenticationError, PyenoError, TruncationError
+from pyeno.sockets import Socket
+
+CHUNK = 1 << 18
+
+_printing = threading.Lock()
+
+
+def peer_name(peer: Any) -> str:
+    """``HOST:PORT``, or ``[HOST]:PORT`` for IPv6."""
+    host, port = peer[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class Session:
+    """Counts what passes and keeps the reason for the end."""
+
+    def __init__(self, sock: Socket, peer: Any) -> None:
+        self.sock = sock
+        self.peer = peer_name(peer)
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.end = "fin"
+        self.error = ""
+
+    def recv(self) -> bytes:
+        """The next application bytes; empty at the end of stream."""
+        data = self.sock.recv(CHUNK)
+        self.bytes_in += len(data)
+        return data
+
+    def send(self, data: bytes) -> None:
+        """All of ``data``."""
+        self.sock.sendall(data)
+        self.bytes_out += len(data)
+
+    def run(self, serve: Callable[["Session"], None]) -> bool:
+        """Serve, keep the end, close; whether it ended well."""
+        if not self.error:
+            try:
+                self.sock.do_handshake()
+                serve(self)
+            except (OSError, PyenoError) as error:
+                self.failed(error)
+        self.info = self.sock.eno
+        self.sock.close()
+        return self.end == "fin"
+
+    def failed(self, error: Exception) -> None:
+        """Keep the first error."""
+        if not self.error:
+            self.end, self.error = ending(error), str(error)
+
+    def report(self, as_json: bool) -> None:
+        """One JSON object, or one line where something went wrong."""
+        if as_json:
+            line = json.dumps(self.as_dict())
+        elif self.error:
+            line = f"pyeno: {self.peer}: {self.error}"
+        else:
+            return
+        with _printing:
+            print(line, file=sys.stderr, flush=True)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The contract's fields, and ``error`` where there was one."""
+        fields = {
+            "peer": self.peer,
+            **self.info.as_dict(),
+            "bytes_in": self.bytes_in,
+            "bytes_out": self.bytes_out,
+            "end": self.end,
+        }
+        return fields | {"error": self.error} if self.error else fields
+
+
+def ending(error: Exception) -> str:
+    """``truncated``, ``auth-failed``, or ``reset`` by either side."""
+    if isinstance(error, AuthenticationError):
+        return "auth-failed"
+    return "truncated" if isinstance(error, TruncationError) else "reset"
+
+
+def echo(session: Session) -> None:
+    """Send back everything, then end the stream."""
+    while data := session.recv():
+        session.send(data)
+    session.sock.shutdown(socket.SHUT_WR)
+
+
+def sink(session: Session) -> None:
+    """Read everything and drop it."""
+    while session.recv():
+        pass
+    session.sock.shutdown(socket.SHUT_WR)
+
+
+def stdio(session: Session) -> None:
+    """Standard input out, what comes in to standard output, until both end."""
+    sender = threading.Thread(target=_send_stdin, args=(session,), daemon=True)
+    sender.start()
+    while data := session.recv():
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    sender.join()
+
+
+def _send_stdin(session: Session) -> None:
+    try:
+        while data := sys.stdin.buffer.read1(CHUNK):
+            session.send(data)
+        session.sock.shutdown(socket.SHUT_WR)
+    except (OSError, PyenoError) as error:
+        session.failed(error)

@@ -1,0 +1,144 @@
+"""What an application may decide about a connection: one frozen value.
+
+A ``Config`` is checked whole when it is made, so that no later stage meets a
+value it cannot use; every message names the field and what is allowed.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from os import PathLike
+from typing import Any, Literal, TypeVar
+
+from pyeno import tep
+from pyeno._crypto import default_aeads, providers
+from pyeno.constants import ENO_OPTION_MAX, Aead, Tep
+from pyeno.errors import ConfigError
+
+FRAME_DATA_MAX = 65518
+"""Application bytes in the largest frame: 2^16 - 1, less flags byte and tag."""
+
+Number = TypeVar("Number", Tep, Aead)
+
+
+def _named(field: str, wish: object, names: dict[str, Number]) -> Number:
+    """One TEP or AEAD by number, decimal or hexadecimal text, or name."""
+    if isinstance(wish, str):
+        key = wish.strip().lower().replace("_", "-")
+        if key in names:
+            return names[key]
+        try:
+            wish = int(key, 0)
+        except ValueError:
+            wish = None
+    for number in names.values():
+        if isinstance(wish, int) and number == wish:
+            return number
+    raise ConfigError(f"{field}: unknown {wish!r}; allowed: {', '.join(sorted(names))}")
+
+
+def _listed(field: str, wishes: object, names: dict[str, Number]) -> tuple[Number, ...]:
+    if isinstance(wishes, str | int):
+        wishes = wishes.split(",") if isinstance(wishes, str) else [wishes]
+    if not isinstance(wishes, Iterable):
+        raise ConfigError(f"{field}: expected a sequence, not {type(wishes).__name__}")
+    numbers = tuple(_named(field, wish, names) for wish in wishes)
+    if not numbers:
+        raise ConfigError(f"{field}: empty; name at least one of {', '.join(sorted(names))}")
+    if len(set(numbers)) != len(numbers):
+        raise ConfigError(f"{field}: {numbers!r} names one twice; name each once")
+    return numbers
+
+
+def aead_names() -> dict[str, Aead]:
+    """The AEADs this machine can compute, by name."""
+    return {aead.name.lower().replace("_", "-"): aead for aead in providers()}
+
+
+def _integer(field: str, value: object, low: int, high: int | None) -> None:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or value < low or (high is not None and value > high):  # type: ignore[operator]
+        span = f"{low} or more" if high is None else f"{low} to {high}"
+        raise ConfigError(f"{field}: {value!r}; allowed: an integer, {span}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    """Policy of one connection or listener.
+
+    Raises :class:`pyeno.ConfigError` for any value it cannot keep.
+    """
+
+    teps: tuple[Tep, ...] = (Tep.TCPCRYPT_ECDHE_Curve25519,)
+    """TEPs to offer and accept, most preferred first (RFC 8547 section 4.5);
+    numbers, ``"0x23"`` or names."""
+    aeads: tuple[Aead, ...] = ()
+    """AEADs to advertise as host A and to prefer as host B, most preferred
+    first (RFC 8548 section 3.3); empty: what is fastest here."""
+    app_aware: bool | Literal["mandatory"] = False
+    """The application-aware bit; ``"mandatory"`` disables encryption unless
+    the peer sets it too (RFC 8547 section 4.2)."""
+    require: bool = False
+    """Refuse a connection whose encryption is disabled."""
+    role_b: bool = False
+    """Active opener: send b = 1, for a simultaneous open (section 4.3)."""
+    resume: bool = True
+    """Allow sessions to be resumed (RFC 8548 section 3.5); with False, or with
+    a peer that proposes none, keys are always exchanged afresh."""
+    cache: bool = True
+    """Allow session secrets of this connection to be cached (section 3.5)."""
+    rekey_bytes: int | None = 1 << 36
+    """Initiate rekeying after this many bytes sent under one key set
+    (RFC 8548 section 3.8); ``None``: never."""
+    frame_size: int | Literal["auto"] = "auto"
+    """Application bytes in one frame at most."""
+    handshake_timeout: float = 15.0
+    """Seconds the peer has to complete the key exchange, whatever the
+    socket's own timeout."""
+    keylog: str | PathLike[str] | None = None
+    """A file to append traffic keys to, for debugging (RFC 8547 section 5).
+    Whoever can read it can read the connection."""
+
+    def __post_init__(self) -> None:
+        teps = _listed("teps", self.teps, tep.names())
+        if len(teps) > ENO_OPTION_MAX - 3:
+            raise ConfigError(f"teps: {len(teps)} TEPs do not fit one option; at most 37")
+        aeads = _listed("aeads", self.aeads or default_aeads(), aead_names())
+        if self.app_aware not in (False, True, "mandatory"):
+            raise ConfigError(f"app_aware: {self.app_aware!r}; allowed: False, True, 'mandatory'")
+        for field in ("require", "role_b", "resume", "cache"):
+            if not isinstance(getattr(self, field), bool):
+                raise ConfigError(f"{field}: {getattr(self, field)!r}; allowed: True, False")
+        if self.rekey_bytes is not None:
+            _integer("rekey_bytes", self.rekey_bytes, 1, 1 << 62)
+        if self.frame_size != "auto":
+            _integer("frame_size", self.frame_size, 1, FRAME_DATA_MAX)
+        seconds = self.handshake_timeout
+        if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not seconds > 0:
+            raise ConfigError(f"handshake_timeout: {seconds!r}; allowed: seconds above 0")
+        if self.keylog is not None and not isinstance(self.keylog, str | PathLike):
+            raise ConfigError(f"keylog: {self.keylog!r}; allowed: a path or None")
+        object.__setattr__(self, "teps", teps)
+        object.__setattr__(self, "aeads", aeads)
+
+    @property
+    def self_aware(self) -> int:
+        """The value of TCP_ENO_SELF_AWARE: 0, 1, or 2 for mandatory."""
+        return 2 if self.app_aware == "mandatory" else int(self.app_aware)
+
+    @property
+    def frame_data(self) -> int:
+        """Application bytes in one frame at most, as a number."""
+        return FRAME_DATA_MAX if self.frame_size == "auto" else self.frame_size
+
+    def but(self, **changes: Any) -> "Config":
+        """A copy with these fields changed, checked anew."""
+        return replace(self, **changes)
+
+
+def as_config(config: object) -> Config:
+    """The default for ``None``, the value itself for a ``Config``."""
+    if config is None:
+        return Config()
+    if not isinstance(config, Config):
+        raise TypeError(f"config: expected pyeno.Config or None, not {type(config).__name__}")
+    return config

@@ -1,0 +1,43 @@
+"""What a sans-IO connection tells its user: frozen events."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from pyeno.constants import Aead, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class EncryptionEnabled:
+    """The key exchange is complete (RFC 8548 section 3.3)."""
+
+    session_id: bytes
+    aead: Aead
+
+
+@dataclass(frozen=True, slots=True)
+class EncryptionDisabled:
+    """ENO failed; the connection goes on as plain TCP (RFC 8547 section 4.6)."""
+
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class DataReceived:
+    """Authenticated application data, in order."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Rekeyed:
+    """The peer's frames now use this generation (RFC 8548 section 3.8)."""
+
+    remote_generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfStream:
+    """An authenticated FINp: the peer sends no more (RFC 8548 section 3.7)."""
+
+
+Event: TypeAlias = EncryptionEnabled | EncryptionDisabled | DataReceived | Rekeyed | EndOfStream

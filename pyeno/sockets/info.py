@@ -1,0 +1,109 @@
+"""What TCP-ENO made of a connection: the ``eno`` attribute of sockets."""
+
+from typing import Any
+
+from pyeno import tep
+from pyeno.constants import ENO_GLT, Aead, Reason, Role
+from pyeno.errors import NotEncryptedError
+from pyeno.kernel import Result
+from pyeno.tep import TepConnection
+
+
+class Info:
+    """A read-only view; each property says what the connection knows now."""
+
+    __slots__ = ("_connection", "_result")
+
+    def __init__(self, result: Result, connection: TepConnection | None) -> None:
+        self._result = result
+        self._connection = connection
+
+    def __repr__(self) -> str:
+        if not self.encrypted:
+            return f"<eno: not encrypted, {self._result.reason.slug}>"
+        return f"<eno: {tep.name(self._result.tep_byte)}, role {self._result.role.value}>"
+
+    @property
+    def encrypted(self) -> bool:
+        """Encryption is enabled: no plaintext application byte can pass."""
+        return self._connection is not None
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why encryption is disabled; None while it is enabled."""
+        return None if self.encrypted else self._result.reason
+
+    @property
+    def tep(self) -> int | None:
+        """The negotiated TEP identifier (RFC 8547 section 4.5)."""
+        return self._result.tep_byte & ENO_GLT if self.encrypted else None
+
+    @property
+    def role(self) -> Role | None:
+        """This host's role (section 4.3)."""
+        return self._result.role if self.encrypted else None
+
+    @property
+    def transcript(self) -> bytes:
+        """The negotiation transcript (section 4.8): A's option, then B's."""
+        self._need_encryption("transcript")
+        return self._result.transcript
+
+    @property
+    def session_id(self) -> bytes:
+        """33 bytes or more (section 5.1).
+
+        Raises :class:`pyeno.NotEncryptedError` when there is none: ENO failed,
+        or the key exchange is not complete.
+        """
+        return self._need_encryption("session ID").session_id
+
+    @property
+    def aead(self) -> Aead | None:
+        """The negotiated AEAD; None before the key exchange."""
+        number = None if self._connection is None else self._connection.aead
+        return None if number is None else Aead(number)
+
+    @property
+    def resumed(self) -> bool:
+        """The session was resumed (RFC 8548 section 3.5)."""
+        return self.encrypted and self._result.resumed
+
+    @property
+    def self_aware(self) -> bool:
+        """The application-aware bit sent (RFC 8547 section 4.2)."""
+        return self._result.self_aware > 0
+
+    @property
+    def peer_aware(self) -> bool:
+        """The application-aware bit received."""
+        return self._result.peer_aware
+
+    @property
+    def generation(self) -> int:
+        """The local key generation (RFC 8548 section 3.8)."""
+        return 0 if self._connection is None else self._connection.generation
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain values, for JSON; no session ID yet is None."""
+        established = self._connection is not None and self._connection.established
+        return {
+            "encrypted": self.encrypted,
+            "reason": self.reason.slug if self.reason is not None else None,
+            "tep": f"0x{self.tep:02x}" if self.tep is not None else None,
+            "role": self.role.value if self.role is not None else None,
+            "session_id": self.session_id.hex() if established else None,
+            "transcript": self._result.transcript.hex() if self.encrypted else None,
+            "aead": self.aead.name if self.aead is not None else None,
+            "resumed": self.resumed,
+            "self_aware": self.self_aware,
+            "peer_aware": self.peer_aware,
+        }
+
+    def _need_encryption(self, what: str) -> TepConnection:
+        if self._connection is None:
+            raise NotEncryptedError(
+                f"no {what}: encryption is disabled on this connection "
+                f"({self._result.reason.slug})"
+            )
+        return self._connection

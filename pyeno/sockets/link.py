@@ -1,0 +1,319 @@
+"""One encrypted connection over one raw socket: the only place where a TEP's
+stream bytes meet system calls.
+
+Two locks, one per direction, let one thread send while another receives.
+Sealed bytes that the kernel did not take stay in ``_unsent`` and go out first,
+unchanged, next time: the same offset always carries the same bytes.  The
+first RemoteProtocolError resets the connection, forgets the keys and is
+raised again by every later call.
+"""
+
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from pyeno import kernel
+from pyeno._values import Buffer
+from pyeno.errors import (
+    HandshakeTimeoutError,
+    LocalProtocolError,
+    PyenoError,
+    RemoteProtocolError,
+)
+from pyeno.sockets.raw import BaseSocket, ready, reset, wait
+from pyeno.tep import TepConnection
+
+READ_SIZE = 1 << 17
+BATCH_SIZE = 4 * (1 << 16) + 64
+"""Sealed bytes handed to the kernel in one call: four of the largest frames."""
+CLOSE_SECONDS = 5.0
+"""How long close() waits for room in the kernel's buffer for the FINp frame."""
+
+_recv_into = BaseSocket.recv_into  # type: ignore[attr-defined]
+_send = BaseSocket.send  # type: ignore[attr-defined]
+_batches = threading.local()
+
+Taken = TypeVar("Taken", int, bytes)
+
+
+def _batch() -> bytearray:
+    """This thread's buffer of sealed bytes, shared by all its connections."""
+    try:
+        buffer: bytearray = _batches.buffer
+    except AttributeError:
+        buffer = _batches.buffer = bytearray(BATCH_SIZE)
+    return buffer
+
+
+class Link:
+    """Handshake, send, receive and end of one connection."""
+
+    __slots__ = (
+        "_deadline", "_fin_sent", "_handshake_timeout", "_held", "_peeked", "_sock", "_unsent",
+        "connection", "error", "reading", "writing",
+    )  # fmt: skip
+
+    def __init__(
+        self, sock: socket.socket, connection: TepConnection, handshake_timeout: float
+    ) -> None:
+        self._sock = sock
+        self.connection = connection
+        self.error: PyenoError | None = None
+        self.reading = threading.Lock()
+        self.writing = threading.Lock()
+        self._handshake_timeout = handshake_timeout
+        self._deadline = time.monotonic() + handshake_timeout
+        self._unsent = b""
+        self._held = b""
+        self._peeked = b""
+        self._fin_sent = False
+
+    # -- key exchange --------------------------------------------------------
+
+    def handshake(self) -> None:
+        """Complete the key exchange, as far as the socket's timeout allows."""
+        if self.connection.established and self.error is None:
+            return
+        with self.reading, self.writing:
+            self.check()
+            timeout = self._sock.gettimeout()
+            until = None if timeout is None else time.monotonic() + timeout
+            try:
+                while not self.connection.established:
+                    self._flush()
+                    self._receive_init(until)
+                kernel.set_session_id(self._sock, self.connection.session_id)
+                self._flush()
+            except RemoteProtocolError as error:
+                raise self.fail(error) from None
+
+    def _receive_init(self, until: float | None) -> None:
+        late = time.monotonic() >= self._deadline
+        deadline = self._deadline if until is None else min(until, self._deadline)
+        if not late and self._sock.gettimeout() != 0:
+            try:
+                wait(self._sock, select.POLLIN, deadline)
+            except TimeoutError:
+                late = deadline == self._deadline
+                if not late:
+                    raise
+        if late:
+            raise HandshakeTimeoutError(
+                f"the peer did not complete the key exchange in {self._handshake_timeout:g} s; "
+                "connection aborted (Config.handshake_timeout allows more)"
+            )
+        data = bytearray(4096)
+        count = _recv_into(self._sock, data)
+        if count:
+            self.connection.receive_data(memoryview(data)[:count])
+        else:
+            self.connection.receive_eof()
+
+    # -- receiving -----------------------------------------------------------
+
+    def recv(self, size: int) -> bytes:
+        """As socket.recv(); empty only after an authenticated FINp."""
+        self.handshake()
+        with self.reading:
+            if self._peeked:
+                taken, self._peeked = self._peeked[:size], self._peeked[size:]
+                return taken
+            return self._take(self.connection.read, size)
+
+    def recv_into(self, out: bytearray | memoryview) -> int:
+        """As socket.recv_into()."""
+        if self._peeked:
+            taken = self.recv(len(out))
+            out[: len(taken)] = taken
+            return len(taken)
+        self.handshake()
+        with self.reading:
+            return self._take(self.connection.read_into, out)
+
+    def peek(self, size: int) -> bytes:
+        """As socket.recv() with MSG_PEEK."""
+        self.handshake()
+        with self.reading:
+            if len(self._peeked) < size and (self.connection.awaited or not self._peeked):
+                self._peeked += self._take(self.connection.read, size - len(self._peeked))
+            return self._peeked[:size]
+
+    @property
+    def pending(self) -> int:
+        """Application bytes that recv() gives without a system call."""
+        return len(self._peeked) + self.connection.awaited
+
+    def _take(self, read: Callable[..., Taken], wish: object) -> Taken:
+        self.check()
+        started = time.monotonic()
+        first = True
+        try:
+            while True:
+                taken = read(wish)
+                self._answer()
+                if taken or self.connection.finished:
+                    return taken
+                self._fill(None if first else started)
+                first = False
+        except RemoteProtocolError as error:
+            raise self.fail(error) from None
+
+    def _fill(self, started: float | None) -> None:
+        """One recv(); a frame that trickles in does not prolong the timeout."""
+        timeout = self._sock.gettimeout()
+        if started is not None and timeout:
+            wait(self._sock, select.POLLIN, started + timeout)
+        count = _recv_into(self._sock, self.connection.room(READ_SIZE))
+        if count:
+            self.connection.received(count)
+        else:
+            self.connection.receive_eof()
+
+    def _answer(self) -> None:
+        """Send what the protocol owes (a rekey answer) if nobody is sending now;
+        whoever is will send it."""
+        if self.connection.owes and self.writing.acquire(blocking=False):
+            try:
+                self._flush()
+            except (BlockingIOError, TimeoutError):
+                pass  # kept in _unsent; the next call sends it
+            finally:
+                self.writing.release()
+
+    # -- sending -------------------------------------------------------------
+
+    def _flush(self) -> None:
+        """Send ``_unsent`` and owed protocol bytes, in stream order."""
+        while True:
+            while self._unsent:
+                self._unsent = self._unsent[_send(self._sock, self._unsent) :]
+            self._unsent = self.connection.data_to_send()
+            if not self._unsent:
+                return
+
+    def _resume(self, view: memoryview) -> int:
+        """Finish the frame an earlier send() could not; its application bytes
+        come again at the head of ``view`` and are not sealed twice."""
+        held = self._held
+        if held and view[: len(held)] != held:
+            raise LocalProtocolError(
+                f"send: {len(held)} bytes of the last call are sealed but were not yet "
+                "reported as sent; call again with the same bytes first"
+            )
+        self._flush()
+        self._held = b""
+        return len(held)
+
+    def send(self, data: Buffer) -> int:
+        """As socket.send(): the count of bytes in frames the kernel took whole."""
+        view = memoryview(data).cast("B")
+        if self._sock.gettimeout() is None:
+            self.sendall(view)
+            return len(view)
+        self.handshake()
+        with self.writing:
+            self.check(sending=True)
+            done = self._resume(view)
+            while done < len(view):
+                try:
+                    done += self._send_frame(view[done:])
+                except (BlockingIOError, TimeoutError):
+                    if not done:
+                        raise
+                    return done
+            return done
+
+    def _send_frame(self, view: memoryview) -> int:
+        chunk = view[: self.connection.frame_data]
+        taken = len(chunk)
+        self._unsent = self.connection.send(chunk)
+        self._held = bytes(chunk)
+        self._flush()
+        self._held = b""
+        return taken
+
+    def sendall(self, data: Buffer) -> None:
+        """As socket.sendall(): after an error it is unknown how much was sent."""
+        view = memoryview(data).cast("B")
+        self.handshake()
+        with self.writing:
+            self.check(sending=True)
+            done = self._resume(view)
+            batch = memoryview(_batch())
+            while done < len(view):
+                taken, written = self.connection.seal_into(batch, view[done:])
+                done += taken
+                self._send_batch(batch[:written])
+            self._flush()
+
+    def _send_batch(self, sealed: memoryview) -> None:
+        sent = 0
+        try:
+            while sent < len(sealed):
+                sent += _send(self._sock, sealed[sent:])
+        finally:
+            if sent < len(sealed):
+                self._unsent = bytes(sealed[sent:])
+
+    # -- ends ----------------------------------------------------------------
+
+    def finish(self, *, closing: bool = False) -> None:
+        """Send the frame with FINp, once (RFC 8548 section 3.7).
+
+        ``closing``: wait at most CLOSE_SECONDS for room.
+        """
+        if not closing:
+            self.handshake()
+        with self.writing:
+            if self._fin_sent or self.error is not None or not self.connection.established:
+                return
+            self._held = b""
+            if closing and self._unsent:
+                self._drain()
+            self._flush()
+            self._unsent = self.connection.send(b"", fin=True)
+            self._fin_sent = True
+            if closing:
+                self._drain()
+            else:
+                self._flush()
+
+    def _drain(self) -> None:
+        deadline = time.monotonic() + CLOSE_SECONDS
+        while self._unsent:
+            wait(self._sock, select.POLLOUT, deadline)
+            sent = _send(self._sock, self._unsent, socket.MSG_DONTWAIT)
+            self._unsent = self._unsent[sent:]
+
+    def close(self) -> None:
+        """FINp, then let the kernel send FIN; RST if FINp cannot be sent."""
+        try:
+            self.finish(closing=True)
+            self._discard_received()
+        except (OSError, PyenoError):
+            reset(self._sock)
+        self.connection.wipe()
+
+    def _discard_received(self) -> None:
+        """Take protocol bytes that nobody will read (the peer's FINp): the
+        kernel answers close() with unread bytes by a RST, which would destroy
+        what we sent last."""
+        if ready(self._sock, select.POLLIN):
+            _recv_into(self._sock, bytearray(READ_SIZE), 0, socket.MSG_DONTWAIT)
+
+    def check(self, *, sending: bool = False) -> None:
+        """Raise what ended the connection, if anything did."""
+        if self.error is not None:
+            raise self.error
+        if sending and self._fin_sent:
+            raise BrokenPipeError("send after shutdown(SHUT_WR): FINp was sent")
+
+    def fail(self, error: RemoteProtocolError) -> RemoteProtocolError:
+        """Abort (RFC 8548 section 3.3): RST, keys forgotten, ``error`` kept."""
+        self.error = error
+        reset(self._sock)
+        self.connection.wipe()
+        return error

@@ -1,0 +1,53 @@
+"""The kernel's socket beneath a :class:`Socket`: waits, deadlines, RST."""
+
+import contextlib
+import ctypes
+import select
+import socket
+import struct
+import time
+
+BaseSocket = socket.socket.__bases__[0]
+"""``_socket.socket``: system calls that honour the socket's timeout."""
+
+_AF_UNSPEC = struct.pack("=H14x", socket.AF_UNSPEC)
+
+
+def deadline_after(seconds: float | None) -> float | None:
+    """A moment of the monotonic clock; None stays None."""
+    return None if seconds is None else time.monotonic() + seconds
+
+
+def wait(sock: socket.socket, event: int, deadline: float | None) -> None:
+    """Until ``select.POLLIN`` or ``POLLOUT`` is possible; TimeoutError past ``deadline``.
+
+    Needs no change of the socket's timeout, which other threads may be using.
+    """
+    poller = select.poll()
+    poller.register(sock.fileno(), event)
+    if deadline is None:
+        poller.poll()
+        return
+    left = deadline - time.monotonic()
+    if left <= 0 or not poller.poll(left * 1000):
+        raise TimeoutError("timed out")
+
+
+def ready(sock: socket.socket, event: int) -> bool:
+    """Whether ``event`` is possible now."""
+    poller = select.poll()
+    poller.register(sock.fileno(), event)
+    return bool(poller.poll(0))
+
+
+def reset(sock: socket.socket) -> None:
+    """RFC 793's Abort: the connection is destroyed, RST is sent.
+
+    connect() to AF_UNSPEC does it at once, although another thread may be
+    waiting on the socket; SO_LINGER of 0 s makes a later close() do it where
+    the kernel refuses that.
+    """
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    if sock.fileno() >= 0:
+        ctypes.CDLL(None).connect(sock.fileno(), _AF_UNSPEC, len(_AF_UNSPEC))

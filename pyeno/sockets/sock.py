@@ -1,0 +1,344 @@
+"""``pyeno.Socket``: a ``socket.socket`` whose TCP encrypts itself.
+
+As ``ssl.SSLSocket`` does, it subclasses the standard class and keeps its
+methods; where ENO was disabled every call goes straight to it.  What
+encryption cannot keep (file-descriptor hand-over, ancillary data) is refused
+with an error that says so.
+"""
+
+import contextlib
+import errno
+import select
+import socket
+from collections.abc import Iterable
+from typing import Any
+
+from pyeno import kernel, tep
+from pyeno._values import Buffer, Outcome
+from pyeno.config import Config, as_config
+from pyeno.constants import Reason, State
+from pyeno.errors import EncryptionRequiredError, LocalProtocolError
+from pyeno.sockets.info import Info
+from pyeno.sockets.link import Link
+from pyeno.sockets.raw import BaseSocket, deadline_after, reset, wait
+
+
+class Socket(socket.socket):
+    """A stream socket under a :class:`pyeno.Config`.
+
+    ``connect`` completes the key exchange; accepted sockets do so on first
+    I/O or ``do_handshake()``, so that a slow peer never blocks ``accept``.
+    """
+
+    __slots__ = ("_config", "_info", "_link", "_listening", "_refused", "_settled")
+
+    def __init__(
+        self,
+        family: int = -1,
+        type: int = -1,  # noqa: A002
+        proto: int = -1,
+        fileno: int | None = None,
+        *,
+        config: Config | None = None,
+    ) -> None:
+        self._config = as_config(config)
+        self._info = Info(kernel.NOT_CONFIGURED, None)
+        self._link: Link | None = None
+        self._listening = False
+        self._refused: EncryptionRequiredError | None = None
+        self._settled = False
+        super().__init__(family, type, proto, fileno)
+        if fileno is None:
+            self._configure()
+
+    def _configure(self) -> None:
+        if self.type == socket.SOCK_STREAM and self.family in (socket.AF_INET, socket.AF_INET6):
+            config = self._config
+            kernel.configure(
+                self,
+                teps=bytes(reversed(config.teps)),
+                self_aware=config.self_aware,
+                role_b=config.role_b,
+            )
+
+    # -- what ENO made of it -------------------------------------------------
+
+    @property
+    def eno(self) -> Info:
+        """What TCP-ENO made of this connection; see :class:`pyeno.Info`."""
+        if not self._settled and not self._closed and not self._listening:  # type: ignore[attr-defined]
+            self._settle()
+        return self._info
+
+    def _settle(self, *, connected: bool = False) -> bool:
+        """Read the kernel's verdict; False while there is none yet."""
+        result = kernel.result(self)
+        if result.state is State.ENCRYPTED:
+            self._adopt(result)
+        elif connected or self._connected():
+            self._info = Info(result, None)
+            if self._config.require:
+                self._refuse(result.reason)
+        else:
+            self._info = Info(result, None)
+            return result.state is not State.OFFERED
+        self._settled = True
+        return True
+
+    def _adopt(self, result: kernel.Result) -> None:
+        outcome = Outcome(
+            Reason.NEGOTIATED,
+            result.role,
+            result.peer_aware,
+            result.tep_byte,
+            result.resumed,
+            result.transcript,
+        )
+        connection = tep.create_connection(outcome, self._config)
+        self._link = Link(self, connection, self._config.handshake_timeout)
+        self._info = Info(result, connection)
+
+    def _connected(self) -> bool:
+        try:
+            self.getpeername()
+        except OSError as error:
+            if error.errno == errno.ENOTCONN:
+                return False
+            raise
+        return True
+
+    def _refuse(self, reason: Reason) -> None:
+        reset(self)
+        self._refused = EncryptionRequiredError(
+            f"encryption is required but was disabled: {reason.slug}; connection reset before "
+            "any application data",
+            reason,
+        )
+
+    def _encrypted(self) -> Link | None:
+        """The link, or None where the plain socket is to be used.
+
+        While a SYN with ENO is unanswered neither is right: a byte written now
+        could leave as plaintext on a connection whose ENO then succeeds.
+        """
+        if not self._settled and not self._settle():
+            self._await_connected()
+        if self._refused is not None:
+            raise self._refused
+        return self._link
+
+    def _await_connected(self) -> None:
+        timeout = self.gettimeout()
+        if timeout == 0:
+            raise BlockingIOError(errno.EAGAIN, "the connection is not established yet")
+        wait(self, select.POLLOUT, deadline_after(timeout))
+        self._settle()
+
+    def do_handshake(self) -> None:
+        """Complete the key exchange, as the socket's timeout allows.
+
+        Raises RemoteProtocolError, EncryptionRequiredError, TimeoutError,
+        BlockingIOError.  Does nothing on a connection that is not encrypted.
+        """
+        link = self._encrypted()
+        if link is not None:
+            link.handshake()
+
+    # -- opening -------------------------------------------------------------
+
+    def connect(self, address: Any) -> None:
+        """As socket.connect(), then the key exchange.
+
+        Raises EncryptionRequiredError where ``Config.require`` forbids the
+        plain connection it got.
+        """
+        self._settled = False
+        super().connect(address)
+        self._opened()
+
+    def connect_ex(self, address: Any) -> int:
+        """As socket.connect_ex(); protocol errors are still raised."""
+        self._settled = False
+        code = super().connect_ex(address)
+        if code == 0:
+            self._opened()
+        return code
+
+    def _opened(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self.do_handshake()
+
+    def listen(self, *backlog: int) -> None:
+        super().listen(*backlog)
+        self._listening = True
+
+    def accept(self) -> tuple["Socket", Any]:
+        """As socket.accept(); the key exchange comes with the first I/O.
+
+        A connection that ``Config.require`` forbids is reset at once and its
+        socket raises EncryptionRequiredError on every use.
+        """
+        descriptor, address = self._accept()  # type: ignore[attr-defined]
+        accepted = Socket(
+            self.family, self.type, self.proto, fileno=descriptor, config=self._config
+        )
+        if socket.getdefaulttimeout() is None and self.gettimeout():
+            accepted.setblocking(True)
+        accepted._settle(connected=True)
+        return accepted, address
+
+    # -- receiving -----------------------------------------------------------
+
+    def recv(self, bufsize: int, flags: int = 0) -> bytes:
+        link = self._encrypted()
+        if link is None:
+            return super().recv(bufsize, flags)
+        if bufsize < 0:
+            raise ValueError("negative buffersize in recv")
+        if not flags:
+            return link.recv(bufsize) if bufsize else b""
+        return self._recv_flagged(link, bufsize, flags)
+
+    def _recv_flagged(self, link: Link, bufsize: int, flags: int) -> bytes:
+        if flags == socket.MSG_PEEK:
+            return link.peek(bufsize)
+        if flags == socket.MSG_WAITALL:
+            parts = bytearray()
+            while len(parts) < bufsize and (part := link.recv(bufsize - len(parts))):
+                parts += part
+            return bytes(parts)
+        raise LocalProtocolError(
+            f"recv: flags 0x{flags:x} on an encrypted connection; only MSG_PEEK or "
+            "MSG_WAITALL can be kept"
+        )
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        link = self._encrypted()
+        if link is None:
+            return super().recv_into(buffer, nbytes, flags)
+        view = memoryview(buffer).cast("B")
+        if nbytes < 0 or nbytes > len(view):
+            raise ValueError(f"recv_into: {nbytes} bytes into a buffer of {len(view)}")
+        view = view[:nbytes] if nbytes else view
+        if not flags:
+            return link.recv_into(view) if len(view) else 0
+        data = self._recv_flagged(link, len(view), flags)
+        view[: len(data)] = data
+        return len(data)
+
+    def recvfrom(self, bufsize: int, flags: int = 0) -> tuple[bytes, Any]:
+        if self._encrypted() is None:
+            return super().recvfrom(bufsize, flags)
+        return self.recv(bufsize, flags), None
+
+    def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
+        if self._encrypted() is None:
+            return super().recvfrom_into(buffer, nbytes, flags)
+        return self.recv_into(buffer, nbytes, flags), None
+
+    def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0) -> Any:
+        if self._encrypted() is None:
+            return super().recvmsg(bufsize, ancbufsize, flags)
+        return self.recv(bufsize, flags), [], 0, None
+
+    def recvmsg_into(self, buffers: Iterable[Any], ancbufsize: int = 0, flags: int = 0) -> Any:
+        if self._encrypted() is None:
+            return super().recvmsg_into(buffers, ancbufsize, flags)
+        views = [memoryview(buffer).cast("B") for buffer in buffers]
+        data = self.recv(sum(map(len, views)), flags)
+        at = 0
+        for view in views:
+            part = data[at : at + len(view)]
+            view[: len(part)] = part
+            at += len(part)
+        return len(data), [], 0, None
+
+    def pending(self) -> int:
+        """Application bytes that recv() gives without waiting for the network."""
+        link = self._encrypted()
+        return 0 if link is None else link.pending
+
+    # -- sending -------------------------------------------------------------
+
+    def _sending(self, flags: int) -> Link | None:
+        link = self._encrypted()
+        if link is not None and flags & ~socket.MSG_NOSIGNAL:
+            raise LocalProtocolError(
+                f"send: flags 0x{flags:x} on an encrypted connection; only MSG_NOSIGNAL can be kept"
+            )
+        return link
+
+    def send(self, data: Buffer, flags: int = 0) -> int:
+        link = self._sending(flags)
+        return super().send(data, flags) if link is None else link.send(data)
+
+    def sendall(self, data: Buffer, flags: int = 0) -> None:
+        link = self._sending(flags)
+        if link is None:
+            return super().sendall(data, flags)
+        return link.sendall(data)
+
+    def sendto(self, data: Buffer, *rest: Any) -> int:  # type: ignore[override]
+        if self._encrypted() is None:
+            return super().sendto(data, *rest)
+        raise LocalProtocolError("sendto: an encrypted connection has one peer; call send()")
+
+    def sendmsg(
+        self,
+        buffers: Iterable[Buffer],
+        ancdata: Iterable[Any] = (),
+        flags: int = 0,
+        address: Any = None,
+    ) -> int:
+        link = self._sending(flags)
+        if link is None:
+            return super().sendmsg(buffers, ancdata, flags, address)
+        if list(ancdata) or address is not None:
+            raise LocalProtocolError("sendmsg: ancillary data and addresses cannot be encrypted")
+        return link.send(b"".join(buffers))
+
+    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
+        if self._encrypted() is None:
+            return super().sendfile(file, offset, count)
+        # the kernel's sendfile() would send plaintext: read, seal, send
+        return self._sendfile_use_send(file, offset, count)  # type: ignore[attr-defined,no-any-return]
+
+    # -- ends ----------------------------------------------------------------
+
+    def shutdown(self, how: int) -> None:
+        """As socket.shutdown(); ending the sending side sends FINp first."""
+        link = self._encrypted()
+        if link is not None and how in (socket.SHUT_WR, socket.SHUT_RDWR):
+            link.finish()
+        super().shutdown(how)
+
+    def _real_close(self, _ss: Any = BaseSocket) -> None:
+        link, self._link = self._link, None
+        if link is not None:
+            link.close()
+        super()._real_close(_ss)  # type: ignore[misc]
+
+    def abort(self) -> None:
+        """Destroy the connection with a RST (RFC 793 Abort) and close."""
+        link, self._link = self._link, None
+        reset(self)
+        if link is not None:
+            link.connection.wipe()
+        self.close()
+
+    def detach(self) -> int:
+        if self._link is not None:
+            raise LocalProtocolError(
+                "detach: the keys of an encrypted connection cannot leave with the descriptor"
+            )
+        return super().detach()
+
+    def dup(self) -> "Socket":
+        if self._link is not None:
+            raise LocalProtocolError("dup: the keys of an encrypted connection cannot be shared")
+        return Socket(
+            self.family, self.type, self.proto, fileno=socket.dup(self.fileno()), config=self._config
+        )
+
+    def __getstate__(self) -> None:
+        raise TypeError("a pyeno.Socket cannot be pickled")

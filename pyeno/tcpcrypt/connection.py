@@ -1,0 +1,318 @@
+"""One tcpcrypt connection without I/O: joins handshake, key schedule, frames.
+
+    stream bytes ──▶ Handshake ──Agreed──▶ KeySchedule ──keys──▶ Sealer, Opener
+
+Offsets in the framer count every byte of the direction's TCP stream, the Init
+message included (RFC 8548 section 3.6).  Rekeying (section 3.8) is decided
+here and nowhere else: the framer flags and uses the keys it is given.
+"""
+
+from collections import deque
+from typing import NamedTuple
+
+from pyeno._values import Buffer, Outcome
+from pyeno.config import Config
+from pyeno.constants import ENO_GLT, Aead, Role
+from pyeno.errors import (
+    LocalProtocolError,
+    NotEncryptedError,
+    RemoteProtocolError,
+    TruncationError,
+)
+from pyeno.events import DataReceived, EncryptionEnabled, EndOfStream, Event, Rekeyed
+from pyeno.tcpcrypt.framer import Opener, Sealer
+from pyeno.tcpcrypt.handshake import Agreed, Handshake, HandshakeState
+from pyeno.tcpcrypt.keylog import KeyLog
+from pyeno.tcpcrypt.keyschedule import Generations, KeySchedule
+from pyeno.tcpcrypt.schemes import Randomness, Secret
+from pyeno.tcpcrypt.system import SYSTEM
+
+_EVENT_READ = 1 << 16
+
+
+class _Keys(NamedTuple):
+    """The two directions after the key exchange."""
+
+    session_id: bytes
+    aead: Aead
+    sending: Generations
+    receiving: Generations
+    sealer: Sealer
+    opener: Opener
+
+
+class Connection:
+    """Give it stream bytes, take application bytes, and the other way round.
+
+    ``outcome`` is the negotiation's; ``randomness`` may be injected, so that
+    tests and simulators are repeatable.  Implements
+    :class:`pyeno.tep.TepConnection`; see there for each method.
+    """
+
+    def __init__(
+        self, outcome: Outcome, config: Config, *, randomness: Randomness = SYSTEM
+    ) -> None:
+        self._outcome = outcome
+        self._config = config
+        self._handshake = Handshake(
+            role=outcome.role,
+            tep=outcome.tep_byte & ENO_GLT,
+            aeads=config.aeads,
+            randomness=randomness,
+        )
+        self._keys: _Keys | None = None
+        self._keylog = KeyLog(config.keylog)
+        self._events: deque[Event] = deque(maxlen=64)
+        self._rekey_at = 0
+        self._answer_due = False
+        self._wiped = False
+        self._owed = self._handshake.start()
+
+    # -- what is known -------------------------------------------------------
+
+    def __repr__(self) -> str:
+        if self._keys is None:
+            return f"<tcpcrypt Connection: role {self.role.value}, {self._handshake.state.value}>"
+        return f"<tcpcrypt Connection: role {self.role.value}, generation {self.generation}>"
+
+    @property
+    def role(self) -> Role:
+        return self._outcome.role
+
+    @property
+    def established(self) -> bool:
+        return self._keys is not None
+
+    @property
+    def finished(self) -> bool:
+        return self._keys is not None and self._keys.opener.finished and not self.awaited
+
+    @property
+    def session_id(self) -> bytes:
+        if self._keys is None:
+            raise NotEncryptedError(
+                "no session ID yet: the key exchange is not complete; call do_handshake()"
+            )
+        return self._keys.session_id
+
+    @property
+    def aead(self) -> Aead | None:
+        return None if self._keys is None else self._keys.aead
+
+    @property
+    def generation(self) -> int:
+        return 0 if self._keys is None else self._keys.sending.generation
+
+    @property
+    def awaited(self) -> int:
+        return 0 if self._keys is None else self._keys.opener.pending
+
+    @property
+    def frame_data(self) -> int:
+        return self._config.frame_data
+
+    @property
+    def owes(self) -> bool:
+        return bool(self._owed) or self._answer_due
+
+    # -- key exchange --------------------------------------------------------
+
+    def _agree(self, agreed: Agreed) -> None:
+        schedule = KeySchedule.extract(
+            agreed.es,
+            n_a=agreed.n_a,
+            transcript=self._outcome.transcript,
+            init1=agreed.init1,
+            init2=agreed.init2,
+            tep_byte=self._outcome.tep_byte,
+            aead=agreed.aead,
+            original_role=self.role,
+        )
+        sending, receiving = schedule.outgoing(), schedule.incoming()
+        session_id = schedule.session_id
+        schedule.wipe()
+        init1, init2 = len(agreed.init1), len(agreed.init2)
+        sent, received = (init1, init2) if self.role is Role.A else (init2, init1)
+        self._keylog.begin(agreed.n_a, agreed.aead)
+        key, peer_key = sending.traffic_key(), receiving.traffic_key()
+        self._log(sending, key, outgoing=True)
+        self._log(receiving, peer_key, outgoing=False)
+        aead = Aead(agreed.aead)
+        sealer = Sealer(aead, key, sent, frame_size=self._config.frame_data)
+        opener = Opener(aead, peer_key, received)
+        self._keys = _Keys(session_id, aead, sending, receiving, sealer, opener)
+        self._plan_rekey()
+        self._events.append(EncryptionEnabled(session_id, aead))
+
+    def _log(self, generations: Generations, key: Secret, *, outgoing: bool) -> None:
+        direction = "ab" if outgoing is (self.role is Role.A) else "ba"
+        self._keylog.write(direction, generations.generation, key)
+
+    # -- receiving -----------------------------------------------------------
+
+    def receive_data(self, data: Buffer) -> None:
+        if self._keys is not None:
+            self._keys.opener.feed(data)
+            return
+        agreed = self._handshake.receive(data)
+        if agreed is None:
+            return
+        self._agree(agreed[0])
+        self._owed += agreed[1]
+        if agreed[2]:
+            self._ready().opener.feed(agreed[2])
+
+    def room(self, size: int) -> memoryview:
+        return self._ready().opener.room(size)
+
+    def received(self, size: int) -> None:
+        self._ready().opener.received(size)
+
+    def receive_eof(self) -> None:
+        if self._keys is None:
+            raise TruncationError(
+                f"the stream ended during the key exchange, {self._handshake.begun} bytes "
+                "into the peer's Init message; connection aborted"
+            )
+        opener = self._keys.opener
+        if not opener.finished:
+            raise TruncationError(
+                f"the stream ended at offset {opener.offset + opener.buffered} without an "
+                f"authenticated FINp ({opener.buffered} bytes of an incomplete frame): data "
+                "may be missing; connection aborted"
+            )
+
+    def read(self, size: int) -> bytes:
+        keys = self._ready()
+        data = keys.opener.read(size)
+        while not data and keys.opener.rekey_wanted:
+            self._offer_next_key(keys)
+            data = keys.opener.read(size)
+            self._raise_remote_generation(keys)
+        return data
+
+    def read_into(self, out: bytearray | memoryview) -> int:
+        keys = self._ready()
+        count = keys.opener.read_into(out)
+        while not count and keys.opener.rekey_wanted:
+            self._offer_next_key(keys)
+            count = keys.opener.read_into(out)
+            self._raise_remote_generation(keys)
+        return count
+
+    def next_event(self) -> Event | None:
+        if self._events:
+            return self._events.popleft()
+        if self._keys is None or self._wiped:
+            return None
+        data = self.read(_EVENT_READ)
+        if data:
+            return DataReceived(data)
+        if self._events:
+            return self._events.popleft()
+        if self.finished:
+            self._wiped = True
+            return EndOfStream()
+        return None
+
+    # -- sending -------------------------------------------------------------
+
+    def data_to_send(self) -> bytes:
+        if self._answer_due:
+            self._answer_rekey(self._ready())
+        owed, self._owed = self._owed, b""
+        return owed
+
+    def send(self, data: Buffer, *, fin: bool = False) -> bytes:
+        keys = self._sendable()
+        frames = keys.sealer.seal(data, fin=fin)
+        self._rekey_if_due(keys)
+        return frames
+
+    def seal_into(
+        self, out: bytearray | memoryview, data: Buffer, *, fin: bool = False
+    ) -> tuple[int, int]:
+        keys = self._sendable()
+        taken = keys.sealer.seal_into(out, data, fin=fin)
+        if keys.sealer.offset >= self._rekey_at:
+            self._rekey_if_due(keys)
+        return taken
+
+    # -- rekeying (section 3.8) ------------------------------------------------
+
+    def rekey(self) -> None:
+        """Initiate rekeying: the next frame sent carries rekey = 1."""
+        self._advance(self._sendable())
+
+    def _advance(self, keys: _Keys) -> None:
+        keys.sending.advance()
+        key = keys.sending.traffic_key()
+        self._log(keys.sending, key, outgoing=True)
+        keys.sealer.rekey(key)
+        self._plan_rekey()
+
+    def _answer_rekey(self, keys: _Keys) -> None:
+        self._answer_due = False
+        behind = keys.sending.generation < keys.receiving.generation
+        if behind and not keys.sealer.finished:
+            self._advance(keys)
+            self._owed += keys.sealer.seal(b"")
+
+    def _plan_rekey(self) -> None:
+        if self._keys is not None:
+            budget = self._config.rekey_bytes
+            offset = self._keys.sealer.offset
+            self._rekey_at = 1 << 63 if budget is None else offset + budget
+
+    def _rekey_if_due(self, keys: _Keys) -> None:
+        # never ahead of the peer by more than one, nor after FINp
+        if keys.sealer.offset >= self._rekey_at and not keys.sealer.finished:
+            if keys.sending.generation > keys.receiving.generation:
+                return
+            self._advance(keys)
+
+    def _offer_next_key(self, keys: _Keys) -> None:
+        """The next frame has rekey = 1; it has yet to authenticate."""
+        keys.receiving.advance()
+        key = keys.receiving.traffic_key()
+        self._log(keys.receiving, key, outgoing=False)
+        keys.opener.rekey(key)
+
+    def _raise_remote_generation(self, keys: _Keys) -> None:
+        """It did.  An answer is owed if the remote generation is now ahead; it
+        is sealed by data_to_send(), which the caller keeps in stream order."""
+        self._events.append(Rekeyed(keys.receiving.generation))
+        self._answer_due = keys.sending.generation < keys.receiving.generation
+
+    # -- ends ----------------------------------------------------------------
+
+    def wipe(self) -> None:
+        """Forget every secret; nothing can be sent or read afterwards."""
+        self._wiped = True
+        self._handshake.wipe()
+        if self._keys is not None:
+            for part in self._keys[2:]:
+                part.wipe()
+
+    def _ready(self) -> _Keys:
+        if self._keys is None:
+            raise LocalProtocolError(
+                f"the key exchange is not complete ({self._handshake.state.value})"
+            )
+        return self._keys
+
+    def _sendable(self) -> _Keys:
+        keys = self._ready()
+        if keys.sealer.finished:
+            raise LocalProtocolError("send after the end of stream (FINp) was sent")
+        return keys
+
+
+def create(outcome: Outcome, config: Config) -> Connection:
+    """The factory :mod:`pyeno.tep` calls for every tcpcrypt TEP."""
+    if outcome.resumed:
+        raise RemoteProtocolError("resumption was negotiated but never proposed")
+    return Connection(outcome, config)
+
+
+__all__ = ["Connection", "HandshakeState", "create"]

@@ -1,0 +1,156 @@
+"""The key exchange (RFC 8548 section 3.3).
+
+    A -> B:  Init1 = { INIT1_MAGIC, sym_cipher_list, N_A, Pub_A }
+    B -> A:  Init2 = { INIT2_MAGIC, sym_cipher, N_B, Pub_B }
+
+    host A   START ──create Init1──▶ INIT1_SENT ──consume Init2──▶ AGREED
+    host B   START ──consume Init1, create Init2──▶ AGREED
+
+The stage takes stream bytes and gives :class:`Agreed`: everything the key
+schedule needs, and what follows the Init message in the stream.  The private
+key is wiped as soon as ES exists.
+"""
+
+from enum import Enum
+from typing import NamedTuple
+
+from pyeno._values import Buffer
+from pyeno.constants import INIT1_MAGIC, INIT2_MAGIC, N_A_LEN, N_B_LEN, Role
+from pyeno.errors import LocalProtocolError, RemoteProtocolError
+from pyeno.tcpcrypt.messages import (
+    Init1,
+    Init2,
+    encode_init1,
+    encode_init2,
+    message_len,
+    parse_init1,
+    parse_init2,
+)
+from pyeno.tcpcrypt.schemes import SCHEMES, KeyPair, Randomness, Secret
+
+
+class Agreed(NamedTuple):
+    """What both hosts know after Init2."""
+
+    es: Secret
+    n_a: bytes
+    init1: bytes
+    init2: bytes
+    aead: int
+
+
+class HandshakeState(Enum):
+    """Past participles of what happened last."""
+
+    START = "start"
+    INIT1_SENT = "Init1 sent"
+    AGREED = "agreed"
+    FAILED = "failed"
+
+
+class Handshake:
+    """One host's side of the key exchange.
+
+    ``aeads``: host A advertises them in this order; host B takes the first
+    that A advertised (section 3.3).
+    """
+
+    def __init__(
+        self, *, role: Role, tep: int, aeads: tuple[int, ...], randomness: Randomness
+    ) -> None:
+        self.role = role
+        self.state = HandshakeState.START
+        self.aeads = aeads
+        self._scheme = SCHEMES[tep]
+        self._randomness = randomness
+        self._received = bytearray()
+        self._keys: KeyPair | None = None
+        self._sent = b""
+
+    def start(self) -> bytes:
+        """Host A's Init1; host B waits and sends nothing yet."""
+        if self.state is not HandshakeState.START:
+            raise LocalProtocolError(f"handshake: start() again, state is {self.state.value}")
+        if self.role is Role.B:
+            return b""
+        keys = self._scheme.generate(self._randomness)
+        init1 = encode_init1(Init1(self.aeads, self._randomness.public(N_A_LEN), keys.public))
+        self._keys, self._sent = keys, init1
+        self.state = HandshakeState.INIT1_SENT
+        return init1
+
+    def receive(self, data: Buffer) -> tuple[Agreed, bytes, bytes] | None:
+        """Take stream bytes; None until the peer's Init message is whole.
+
+        Then: (agreed, bytes to send, stream bytes after the Init message).
+        Raises RemoteProtocolError; the connection must be aborted.
+        """
+        if self.state in (HandshakeState.AGREED, HandshakeState.FAILED):
+            raise LocalProtocolError(f"handshake: receive() when {self.state.value}")
+        self._received += data
+        try:
+            length = message_len(
+                self._received, INIT1_MAGIC if self.role is Role.B else INIT2_MAGIC
+            )
+            if length is None or len(self._received) < length:
+                return None
+            message = bytes(self._received[:length])
+            consume = self._consume_init1 if self.role is Role.B else self._consume_init2
+            agreed, reply = consume(message)
+        except RemoteProtocolError:
+            self.state = HandshakeState.FAILED
+            self.wipe()
+            raise
+        rest = bytes(self._received[length:])
+        self.state = HandshakeState.AGREED
+        self.wipe()
+        return agreed, reply, rest
+
+    @property
+    def begun(self) -> int:
+        """Bytes of an Init message that is not whole yet."""
+        return len(self._received)
+
+    def wipe(self) -> None:
+        """Forget the private key and what was received."""
+        if self._keys is not None:
+            self._keys.wipe()
+            self._keys = None
+        self._received = bytearray()
+
+    def _consume_init1(self, message: bytes) -> tuple[Agreed, bytes]:
+        init1 = parse_init1(message, self._scheme.public_len)
+        cipher = next((aead for aead in self.aeads if aead in init1.ciphers), None)
+        if cipher is None:
+            raise RemoteProtocolError(
+                f"Init1: sym_cipher_list {_listing(init1.ciphers)} at stream offset 9 has "
+                f"none of {_listing(self.aeads)}; allow one of them in Config.aeads"
+            )
+        keys = self._scheme.generate(self._randomness)
+        try:
+            es = keys.exchange(init1.pub_a)
+        finally:
+            keys.wipe()
+        n_b = self._randomness.public(N_B_LEN)
+        reply = encode_init2(Init2(cipher, n_b, keys.public))
+        return Agreed(es, init1.n_a, message, reply, cipher), reply
+
+    def _consume_init2(self, message: bytes) -> tuple[Agreed, bytes]:
+        init2 = parse_init2(message, self._scheme.public_len)
+        # "If host A receives Init2 with a sym_cipher value that was not present
+        # in the sym_cipher_list it previously transmitted in Init1, it MUST
+        # abort" (section 3.3)
+        if init2.cipher not in self.aeads:
+            raise RemoteProtocolError(
+                f"Init2: sym_cipher 0x{init2.cipher:04x} at stream offset 8 was not "
+                f"offered in Init1 ({_listing(self.aeads)}); connection aborted"
+            )
+        if self._keys is None:
+            raise LocalProtocolError("handshake: Init2 before start()")
+        es = self._keys.exchange(init2.pub_b)
+        n_a = parse_init1(self._sent, self._scheme.public_len).n_a
+        return Agreed(es, n_a, self._sent, message, init2.cipher), b""
+
+
+def _listing(ciphers: tuple[int, ...]) -> str:
+    return "[" + ", ".join(f"0x{cipher:04x}" for cipher in ciphers) + "]"

@@ -1,0 +1,126 @@
+"""TCP encryption protocols: what every TEP has to give (RFC 8547 section 5).
+
+Sockets drive a :class:`TepConnection` without knowing which TEP it is.  The
+registry maps identifiers to factories; tcpcrypt's entries are made on first
+use so that importing this module costs nothing.
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol
+
+from pyeno._values import Buffer, Outcome
+from pyeno.constants import Tep
+
+if TYPE_CHECKING:
+    from pyeno.config import Config
+    from pyeno.events import Event
+
+
+class TepConnection(Protocol):
+    """One encrypted connection without I/O.
+
+    Stream bytes go in through ``receive_data`` (or ``room``/``received``,
+    without a copy), stream bytes to send come out of ``data_to_send`` and
+    ``seal_into``.  Whatever raises :class:`pyeno.RemoteProtocolError` obliges
+    the caller to abort the TCP connection.
+    """
+
+    @property
+    def established(self) -> bool:
+        """Keys are agreed: application data may be sent."""
+
+    @property
+    def finished(self) -> bool:
+        """The peer's end of stream has been authenticated and all data read."""
+
+    @property
+    def session_id(self) -> bytes:
+        """At least 33 bytes; raises NotEncryptedError before ``established``."""
+
+    @property
+    def aead(self) -> int | None:
+        """The negotiated AEAD's number, if the TEP has such a notion."""
+
+    @property
+    def generation(self) -> int:
+        """The local key generation."""
+
+    @property
+    def awaited(self) -> int:
+        """Authenticated application bytes ready to be read."""
+
+    @property
+    def frame_data(self) -> int:
+        """Application bytes in one frame at most."""
+
+    @property
+    def owes(self) -> bool:
+        """``data_to_send`` has something."""
+
+    def data_to_send(self) -> bytes:
+        """Protocol bytes owed to the peer; sent before any ``seal_into``."""
+
+    def receive_data(self, data: Buffer) -> None:
+        """Take bytes of the TCP stream."""
+
+    def room(self, size: int) -> memoryview:
+        """A buffer of at least one byte to receive into; ``received`` commits."""
+
+    def received(self, size: int) -> None:
+        """Commit ``size`` bytes written into ``room``."""
+
+    def receive_eof(self) -> None:
+        """The TCP stream ended; raises TruncationError unless authenticated."""
+
+    def read(self, size: int) -> bytes:
+        """Up to ``size`` application bytes; empty: none yet, or ``finished``."""
+
+    def read_into(self, out: bytearray | memoryview) -> int:
+        """The same into a buffer."""
+
+    def next_event(self) -> "Event | None":
+        """The next thing that happened, for sans-IO users."""
+
+    def seal_into(
+        self, out: bytearray | memoryview, data: Buffer, *, fin: bool = False
+    ) -> tuple[int, int]:
+        """(application bytes taken, stream bytes written)."""
+
+    def send(self, data: Buffer, *, fin: bool = False) -> bytes:
+        """The stream bytes for this application data."""
+
+    def wipe(self) -> None:
+        """Forget every secret."""
+
+
+Factory = Callable[[Outcome, "Config"], TepConnection]
+
+
+def _tcpcrypt(outcome: Outcome, config: "Config") -> TepConnection:
+    made: TepConnection = import_module("pyeno.tcpcrypt.connection").create(outcome, config)
+    return made
+
+
+_REGISTRY: dict[Tep, tuple[str, Factory]] = {
+    Tep.TCPCRYPT_ECDHE_Curve25519: ("curve25519", _tcpcrypt),
+}
+
+
+def names() -> dict[str, Tep]:
+    """The TEPs that can be negotiated, by the names users may write."""
+    return {name: identifier for identifier, (name, _) in _REGISTRY.items()}
+
+
+def name(tep_byte: int) -> str:
+    """The user's name of a TEP, or its number in hexadecimal."""
+    for identifier, (known, _) in _REGISTRY.items():
+        if identifier == tep_byte & 0x7F:
+            return known
+    return f"0x{tep_byte & 0x7F:02x}"
+
+
+def create_connection(outcome: Outcome, config: "Config") -> TepConnection:
+    """The sans-IO connection of the negotiated TEP."""
+    factory = _REGISTRY[Tep(outcome.tep_byte & 0x7F)][1]
+    return factory(outcome, config)
