@@ -1,0 +1,60 @@
+"""Config: checked whole, messages name the field and what is allowed."""
+
+import dataclasses
+
+import pytest
+
+from pyeno import Aead, Config, ConfigError, Tep
+from pyeno.config import FRAME_DATA_MAX, as_config
+
+
+def test_defaults() -> None:
+    config = Config()
+    assert config.teps == (Tep.TCPCRYPT_ECDHE_Curve25519,)
+    assert Aead.AES_128_GCM in config.aeads  # REQUIRED, RFC 8548 section 6
+    assert not config.app_aware and not config.role_b  # RFC 8547 section 4.2
+    assert config.frame_data == FRAME_DATA_MAX
+
+
+def test_names_numbers_and_text_mean_the_same() -> None:
+    by_name = Config(teps=["curve25519"], aeads="aes-256-gcm,aes-128-gcm")
+    by_number = Config(teps=[0x23], aeads=[2, 1])
+    by_text = Config(teps="0x23", aeads=("0x2", "1"))
+    assert by_name == by_number == by_text
+    assert by_name.aeads == (Aead.AES_256_GCM, Aead.AES_128_GCM)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("teps", ()), ("teps", [0x1F]), ("teps", [0x80]), ("teps", ["rot13"]), ("teps", 2.5),
+        ("teps", [0x23, 0x23]), ("aeads", ["null"]), ("aeads", [0]), ("aeads", [None]),
+        ("app_aware", "maybe"), ("require", 1), ("role_b", None), ("resume", "no"),
+        ("rekey_bytes", 0), ("rekey_bytes", "1 GB"), ("rekey_bytes", True),
+        ("frame_size", 0), ("frame_size", FRAME_DATA_MAX + 1), ("frame_size", "big"),
+        ("handshake_timeout", 0), ("handshake_timeout", -1), ("handshake_timeout", float("nan")),
+        ("handshake_timeout", None), ("keylog", 3),
+    ],
+)  # fmt: skip
+def test_bad_values_name_the_field(field: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=f"^{field}: "):
+        Config(**{field: value})  # type: ignore[arg-type]
+
+
+def test_frozen_and_copied() -> None:
+    config = Config()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.require = True  # type: ignore[misc]
+    assert config.but(require=True).require and not config.require
+    with pytest.raises(ConfigError):
+        config.but(frame_size=-1)
+
+
+def test_as_config() -> None:
+    assert as_config(None) == Config()
+    with pytest.raises(TypeError, match=r"expected pyeno\.Config"):
+        as_config({"require": True})
+
+
+def test_self_aware_values() -> None:
+    assert [Config(app_aware=a).self_aware for a in (False, True, "mandatory")] == [0, 1, 2]

@@ -1,0 +1,183 @@
+"""One tcpcrypt connection without I/O: stages joined (RFC 8548)."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from unit.test_handshake import Seeded
+
+from pyeno import Aead, Config, Reason, Role
+from pyeno._values import Outcome
+from pyeno.errors import (
+    AuthenticationError,
+    LocalProtocolError,
+    NotEncryptedError,
+    RemoteProtocolError,
+    TruncationError,
+)
+from pyeno.events import DataReceived, EncryptionEnabled, EndOfStream
+from pyeno.tcpcrypt.connection import Connection
+
+TRANSCRIPT = bytes.fromhex("45032345040123")
+
+
+def one(role: Role, config: Config | None = None, transcript: bytes = TRANSCRIPT) -> Connection:
+    outcome = Outcome(Reason.NEGOTIATED, role, tep_byte=0x23, transcript=transcript)
+    return Connection(outcome, config or Config(), randomness=Seeded(ord(role.value)))
+
+
+def pair(config: Config | None = None) -> tuple[Connection, Connection]:
+    a, b = one(Role.A, config), one(Role.B, config)
+    b.receive_data(a.data_to_send())
+    a.receive_data(b.data_to_send())
+    return a, b
+
+
+def test_both_ends_have_the_session_id() -> None:
+    a, b = one(Role.A), one(Role.B)
+    for end in (a, b):
+        with pytest.raises(NotEncryptedError):
+            _ = end.session_id
+        with pytest.raises(LocalProtocolError):
+            end.send(b"too early")
+    b.receive_data(a.data_to_send())
+    a.receive_data(b.data_to_send())
+    assert a.session_id == b.session_id
+    assert len(a.session_id) == 33 and a.session_id[0] == 0x23
+    assert isinstance(a.next_event(), EncryptionEnabled)
+
+
+def test_an_altered_transcript_fails() -> None:
+    """RFC 8547 section 4.8: altered SYN-form options never give a working connection."""
+    a, b = one(Role.A), one(Role.B, transcript=bytes.fromhex("4504022345040123"))
+    b.receive_data(a.data_to_send())
+    a.receive_data(b.data_to_send())
+    assert a.session_id != b.session_id
+    b.receive_data(a.send(b"secret"))
+    with pytest.raises(AuthenticationError):
+        b.read(100)
+
+
+@pytest.mark.parametrize("aead", list(Aead))
+@given(data=st.binary(max_size=300), cuts=st.lists(st.integers(1, 40), min_size=1, max_size=20))
+@settings(max_examples=20, deadline=None)
+def test_data_pass_both_ways_however_cut(aead: Aead, data: bytes, cuts: list[int]) -> None:
+    a, b = pair(Config(aeads=(aead,), frame_size=50))
+    for sender, receiver in ((a, b), (b, a)):
+        stream = sender.send(data) + sender.send(b"", fin=True)
+        got, at, turn = b"", 0, 0
+        while at < len(stream):
+            size = cuts[turn % len(cuts)]
+            receiver.receive_data(stream[at : at + size])
+            at, turn = at + size, turn + 1
+            got += receiver.read(1000)
+        while part := receiver.read(1000):
+            got += part
+        assert got == data and receiver.finished
+        receiver.receive_eof()
+
+
+def test_events_for_sans_io_users() -> None:
+    a, b = pair()
+    b.receive_data(a.send(b"hello") + a.send(b"", fin=True))
+    events = [b.next_event() for _ in range(3)]
+    assert isinstance(events[0], EncryptionEnabled) and events[0].aead is b.aead
+    assert events[1:] == [DataReceived(b"hello"), EndOfStream()]
+    assert b.next_event() is None
+
+
+def test_truncation_is_not_the_end_of_stream() -> None:
+    """Section 3.7: end of file when and only when a frame with FINp came."""
+    a, b = pair()
+    frames = a.send(b"some data")
+    b.receive_data(frames[:-1])
+    assert b.read(100) == b"" and not b.finished
+    with pytest.raises(TruncationError, match="incomplete frame"):
+        b.receive_eof()
+    b.receive_data(frames[-1:])
+    assert b.read(100) == b"some data"
+    with pytest.raises(TruncationError, match="FINp"):
+        b.receive_eof()
+
+
+def test_truncation_during_the_key_exchange() -> None:
+    a, b = one(Role.A), one(Role.B)
+    b.receive_data(a.data_to_send()[:20])
+    with pytest.raises(TruncationError, match="20 bytes"):
+        b.receive_eof()
+
+
+def test_nothing_follows_fin() -> None:
+    a, b = pair()
+    b.receive_data(a.send(b"last", fin=True))
+    with pytest.raises(LocalProtocolError, match="FINp"):
+        a.send(b"more")
+    assert b.read(100) == b"last"
+    b.receive_data(b"\x00")
+    with pytest.raises(RemoteProtocolError):
+        b.read(100)
+
+
+def test_rekeying_is_answered() -> None:
+    """Section 3.8: the receiver raises its own generation and answers."""
+    a, b = pair()
+    a.rekey()
+    b.receive_data(a.send(b"under the new key"))
+    assert b.read(100) == b"under the new key"
+    assert (a.generation, b.generation, b.owes) == (1, 1, True)
+    a.receive_data(b.data_to_send())
+    assert a.read(100) == b"" and not a.owes
+    b.receive_data(a.send(b"one way"))
+    a.receive_data(b.send(b"the other"))
+    assert (b.read(100), a.read(100)) == (b"one way", b"the other")
+
+
+def test_rekeying_from_both_sides_at_once() -> None:
+    """Both raise to 1; neither owes an answer."""
+    a, b = pair()
+    a.rekey()
+    b.rekey()
+    from_a, from_b = a.send(b"a"), b.send(b"b")
+    a.receive_data(from_b)
+    b.receive_data(from_a)
+    assert (a.read(9), b.read(9)) == (b"b", b"a")
+    assert not a.owes and not b.owes and a.generation == b.generation == 1
+
+
+def test_rekeying_by_bytes() -> None:
+    a, b = pair(Config(rekey_bytes=200))
+    for turn in range(40):
+        b.receive_data(a.send(bytes(100)))
+        assert b.read(1000) == bytes(100)
+        a.receive_data(b.data_to_send())
+        assert a.read(1000) == b""
+        assert a.generation == pytest.approx((turn + 1) * 120 / 240, abs=1.5)
+
+
+def test_a_forged_rekey_bit_is_fatal() -> None:
+    """The control byte is associated data (section 4.2.2)."""
+    a, b = pair()
+    frame = bytearray(a.send(b"data"))
+    frame[0] |= 1
+    b.receive_data(frame)
+    with pytest.raises(AuthenticationError):
+        b.read(100)
+    assert b.generation == 0 and not b.owes
+
+
+def test_no_answer_after_fin() -> None:
+    a, b = pair()
+    a.receive_data(b.send(b"", fin=True))
+    a.rekey()
+    b.receive_data(a.send(b"x"))
+    assert b.read(10) == b"x"
+    assert b.data_to_send() == b""
+
+
+def test_wiped_connection_keeps_no_keys() -> None:
+    a, b = pair()
+    session_id = a.session_id
+    a.wipe()
+    assert a.session_id == session_id
+    with pytest.raises(LocalProtocolError):
+        a.send(b"x")
+    assert session_id.hex() not in repr(a) and "generation 0" in repr(b)

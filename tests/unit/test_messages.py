@@ -1,0 +1,78 @@
+"""Init1 and Init2 (RFC 8548 section 4.1)."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyeno.constants import INIT1_MAGIC, INIT2_MAGIC
+from pyeno.errors import RemoteProtocolError
+from pyeno.tcpcrypt.messages import (
+    INIT_MAX,
+    Init1,
+    Init2,
+    encode_init1,
+    encode_init2,
+    message_len,
+    parse_init1,
+    parse_init2,
+)
+
+NONCE, PUBLIC = bytes(range(32)), bytes(range(100, 132))
+
+
+def test_init1_is_the_figure() -> None:
+    message = encode_init1(Init1((1, 0x10), NONCE, PUBLIC))
+    assert message == (
+        bytes.fromhex("15101a0e") + (77).to_bytes(4, "big")
+        + b"\x02\x00\x01\x00\x10" + NONCE + PUBLIC
+    )  # fmt: skip
+    assert message_len(message, INIT1_MAGIC) == len(message) == 77
+
+
+def test_init2_is_the_figure() -> None:
+    message = encode_init2(Init2(2, NONCE, PUBLIC))
+    expected = bytes.fromhex("097105e0") + (74).to_bytes(4, "big") + b"\x00\x02"
+    assert message == expected + NONCE + PUBLIC
+    assert message_len(message, INIT2_MAGIC) == len(message) == 74
+
+
+@given(st.lists(st.integers(0, 0xFFFF), max_size=255), st.binary(max_size=40))
+def test_parse_is_the_inverse_and_ignores_what_follows(ciphers: list[int], ignored: bytes) -> None:
+    """"implementations MUST permit and ignore any bytes following Pub_A"."""
+    init1 = Init1(tuple(ciphers), NONCE, PUBLIC)
+    assert parse_init1(encode_init1(init1) + ignored, 32) == init1
+
+
+def test_init2_ignores_what_follows() -> None:
+    init2 = Init2(0x10, NONCE, PUBLIC)
+    assert parse_init2(encode_init2(init2) + b"later", 32) == init2
+
+
+@pytest.mark.parametrize("size", range(9, 73))
+def test_short_init1_names_the_field(size: int) -> None:
+    message = encode_init1(Init1((1,), NONCE, PUBLIC))[:size]
+    with pytest.raises(RemoteProtocolError, match=r"Init1: (sym_cipher list|N_A|Pub_A) needs"):
+        parse_init1(message, 32)
+
+
+def test_message_without_nciphers() -> None:
+    with pytest.raises(RemoteProtocolError, match="nciphers needs 1 bytes at offset 8"):
+        parse_init1(encode_init1(Init1((), b"", b""))[:8], 32)
+
+
+@pytest.mark.parametrize("length", [0, 8, INIT_MAX + 1, 0x7FFFFFFF, 0xFFFFFFFF])
+def test_absurd_message_len(length: int) -> None:
+    header = INIT1_MAGIC.to_bytes(4, "big") + length.to_bytes(4, "big")
+    with pytest.raises(RemoteProtocolError, match=f"message_len at stream offset 4 is {length}"):
+        message_len(header, INIT1_MAGIC)
+
+
+@pytest.mark.parametrize("begun", [b"G", b"GET ", b"\x15\x10\x1a\x0f", b"\x15\x11", b"\x09"])
+def test_wrong_magic_is_told_at_once(begun: bytes) -> None:
+    with pytest.raises(RemoteProtocolError, match="magic at stream offset 0"):
+        message_len(begun, INIT1_MAGIC)
+
+
+@pytest.mark.parametrize("size", range(8))
+def test_header_not_yet_whole(size: int) -> None:
+    assert message_len(encode_init1(Init1((1,), NONCE, PUBLIC))[:size], INIT1_MAGIC) is None
