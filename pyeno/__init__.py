@@ -1,8 +1,8 @@
 """TCP that encrypts itself: TCP-ENO (RFC 8547) and tcpcrypt (RFC 8548).
 
-    with pyeno.create_connection(("host.example", 7000)) as s:
-        s.sendall(b"hello")
-        print(s.eno.encrypted, s.recv(100))
+with pyeno.create_connection(("host.example", 7000)) as s:
+    s.sendall(b"hello")
+    print(s.eno.encrypted, s.recv(100))
 """
 
 from pyeno._backend import backend

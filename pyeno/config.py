@@ -104,7 +104,9 @@ class Config:
             raise ConfigError(f"teps: {len(teps)} TEPs do not fit one option; at most 37")
         aeads = _listed("aeads", self.aeads or default_aeads(), aead_names())
         if self.app_aware not in (False, True, "mandatory"):
-            raise ConfigError(f"app_aware: {self.app_aware!r}; allowed: False, True, 'mandatory'")
+            raise ConfigError(
+                f"app_aware: {self.app_aware!r}; allowed: False, True, 'mandatory'"
+            )
         for field in ("require", "role_b", "resume", "cache"):
             if not isinstance(getattr(self, field), bool):
                 raise ConfigError(f"{field}: {getattr(self, field)!r}; allowed: True, False")

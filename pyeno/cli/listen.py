@@ -36,7 +36,9 @@ def run(options: argparse.Namespace) -> int:
     )
     with listener:
         if not options.json:
-            print(f"listening on {peer_name(listener.getsockname())}", file=sys.stderr, flush=True)
+            print(
+                f"listening on {peer_name(listener.getsockname())}", file=sys.stderr, flush=True
+            )
         if options.once or not (options.echo or options.sink):
             return _serve(options, *listener.accept())
         _serve_all(options, listener)

@@ -35,7 +35,7 @@ class Socket(socket.socket):
     def __init__(
         self,
         family: int = -1,
-        type: int = -1,  # noqa: A002
+        type: int = -1,
         proto: int = -1,
         fileno: int | None = None,
         *,
@@ -294,7 +294,9 @@ class Socket(socket.socket):
         if link is None:
             return super().sendmsg(buffers, ancdata, flags, address)
         if list(ancdata) or address is not None:
-            raise LocalProtocolError("sendmsg: ancillary data and addresses cannot be encrypted")
+            raise LocalProtocolError(
+                "sendmsg: ancillary data and addresses cannot be encrypted"
+            )
         return link.send(b"".join(buffers))
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
@@ -335,9 +337,15 @@ class Socket(socket.socket):
 
     def dup(self) -> "Socket":
         if self._link is not None:
-            raise LocalProtocolError("dup: the keys of an encrypted connection cannot be shared")
+            raise LocalProtocolError(
+                "dup: the keys of an encrypted connection cannot be shared"
+            )
         return Socket(
-            self.family, self.type, self.proto, fileno=socket.dup(self.fileno()), config=self._config
+            self.family,
+            self.type,
+            self.proto,
+            fileno=socket.dup(self.fileno()),
+            config=self._config,
         )
 
     def __getstate__(self) -> None:

@@ -72,7 +72,9 @@ class Connection:
 
     def __repr__(self) -> str:
         if self._keys is None:
-            return f"<tcpcrypt Connection: role {self.role.value}, {self._handshake.state.value}>"
+            return (
+                f"<tcpcrypt Connection: role {self.role.value}, {self._handshake.state.value}>"
+            )
         return f"<tcpcrypt Connection: role {self.role.value}, generation {self.generation}>"
 
     @property

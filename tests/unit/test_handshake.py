@@ -60,7 +60,9 @@ def test_the_same_byte_by_byte() -> None:
     ("offered", "preferred", "chosen"),
     [((1, 2), (2, 1), 2), ((0x7F01, 0x10), (1, 0x10), 0x10), ((1, 2, 0x10), (1,), 1)],
 )
-def test_host_b_prefers(offered: tuple[int, ...], preferred: tuple[int, ...], chosen: int) -> None:
+def test_host_b_prefers(
+    offered: tuple[int, ...], preferred: tuple[int, ...], chosen: int
+) -> None:
     """Host B's own order of preference decides (section 3.3)."""
     b = host(Role.B, preferred)
     done = b.receive(encode_init1(Init1(offered, bytes(32), bytes([9]) + bytes(31))))
@@ -79,7 +81,7 @@ def test_init2_with_a_cipher_that_was_not_offered() -> None:
     """Section 3.3: host A MUST abort."""
     a = host(Role.A, (1,))
     a.start()
-    with pytest.raises(RemoteProtocolError, match="sym_cipher 0x0002 .* was not offered"):
+    with pytest.raises(RemoteProtocolError, match=r"sym_cipher 0x0002 .* was not offered"):
         a.receive(encode_init2(Init2(2, bytes(32), bytes([9]) + bytes(31))))
 
 

@@ -37,8 +37,10 @@ def test_init2_is_the_figure() -> None:
 
 
 @given(st.lists(st.integers(0, 0xFFFF), max_size=255), st.binary(max_size=40))
-def test_parse_is_the_inverse_and_ignores_what_follows(ciphers: list[int], ignored: bytes) -> None:
-    """"implementations MUST permit and ignore any bytes following Pub_A"."""
+def test_parse_is_the_inverse_and_ignores_what_follows(
+    ciphers: list[int], ignored: bytes
+) -> None:
+    """ "implementations MUST permit and ignore any bytes following Pub_A"."""
     init1 = Init1(tuple(ciphers), NONCE, PUBLIC)
     assert parse_init1(encode_init1(init1) + ignored, 32) == init1
 
@@ -63,7 +65,9 @@ def test_message_without_nciphers() -> None:
 @pytest.mark.parametrize("length", [0, 8, INIT_MAX + 1, 0x7FFFFFFF, 0xFFFFFFFF])
 def test_absurd_message_len(length: int) -> None:
     header = INIT1_MAGIC.to_bytes(4, "big") + length.to_bytes(4, "big")
-    with pytest.raises(RemoteProtocolError, match=f"message_len at stream offset 4 is {length}"):
+    with pytest.raises(
+        RemoteProtocolError, match=f"message_len at stream offset 4 is {length}"
+    ):
         message_len(header, INIT1_MAGIC)
 
 

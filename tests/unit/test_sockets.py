@@ -157,7 +157,9 @@ def test_bytes_arrive(size: int, method: str, tmp_path: object) -> None:
         else:
             view = memoryview(data)
             while view:
-                sent = sock.send(view) if method == "send" else sock.sendmsg([view[:7], view[7:]])
+                sent = (
+                    sock.send(view) if method == "send" else sock.sendmsg([view[:7], view[7:]])
+                )
                 view = view[sent:]
         sock.shutdown(socket.SHUT_WR)
 
@@ -473,7 +475,9 @@ def test_require_refuses_plain_connections(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(kernel, "result", lambda sock: plain)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         with pytest.raises(EncryptionRequiredError, match="syn-ack-without-eno") as error:
-            pyeno.create_connection(listener.getsockname(), TIMEOUT, config=Config(require=True))
+            pyeno.create_connection(
+                listener.getsockname(), TIMEOUT, config=Config(require=True)
+            )
         assert error.value.reason is Reason.SYN_ACK_WITHOUT_ENO
         peer, _ = listener.accept()
         with peer:
