@@ -264,7 +264,8 @@ class Socket(socket.socket):
         link = self._encrypted()
         if link is not None and flags & ~socket.MSG_NOSIGNAL:
             raise LocalProtocolError(
-                f"send: flags 0x{flags:x} on an encrypted connection; only MSG_NOSIGNAL can be kept"
+                f"send: flags 0x{flags:x} on an encrypted connection; only MSG_NOSIGNAL "
+                "can be kept"
             )
         return link
 
