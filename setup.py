@@ -17,7 +17,7 @@ STAGES: dict[str, list[str]] = {
     "secret": ["sodium.c"],
     "agreement": ["sodium.c", "agreement.c"],
     "keyschedule": ["sodium.c", "keyschedule.c"],
-    "framer": ["sodium.c", "aead.c", "framer.c"],
+    "framer": ["sodium.c", "keyschedule.c", "aead.c", "framer.c"],
     "kernel": ["../bpf/loader.c"],
 }
 DEBUG, SANITIZE, COVERAGE = (
