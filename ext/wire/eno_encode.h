@@ -46,7 +46,7 @@ ENO_INLINE enum eno_refusal eno_put_suboption(struct eno_encoder *e, eno_u8 tep_
 					      int length_byte, int last)
 {
 	int has_data = (tep_byte & ENO_V) != 0;
-	int introduced = length_byte || (has_data && !last);
+	unsigned long introduced = length_byte || (has_data && !last);
 	unsigned long i;
 
 	if (len && !has_data)
@@ -55,7 +55,7 @@ ENO_INLINE enum eno_refusal eno_put_suboption(struct eno_encoder *e, eno_u8 tep_
 		return ENO_LENGTH_BYTE_WITHOUT_V;
 	if (introduced && (len < ENO_LENGTH_BYTE_MIN || len > ENO_LENGTH_BYTE_MAX))
 		return ENO_LENGTH_BYTE_RANGE;
-	if (len > ENO_OPTION_MAX || e->len + introduced + 1 + len > ENO_OPTION_MAX)
+	if (len > ENO_OPTION_MAX || e->len + introduced + 1u + len > ENO_OPTION_MAX)
 		return ENO_OPTION_FULL;
 	if (introduced)
 		e->option[e->len++] = (eno_u8)(ENO_V | (len - 1));
