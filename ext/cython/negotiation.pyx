@@ -12,6 +12,7 @@ from pyeno._wording import bad_sent, bad_tep, ill_formed, repeated_tep, too_many
 from pyeno.constants import Reason, Role
 
 cdef tuple REASONS = tuple([Reason(number) for number in range(ENO_REASON_COUNT)])
+cdef object new = tuple.__new__
 cdef object ROLE_A = Role.A, ROLE_B = Role.B
 
 # 0x20-0x7f without repetition
@@ -100,5 +101,7 @@ def negotiate(sent, received, *, mandatory=False):
     if out.reason != ENO_NEGOTIATED:
         return Outcome(REASONS[out.reason], role)
     mine, theirs = local.option[:local.len], remote.option[:remote.len]
-    return Outcome(REASONS[0], role, out.peer_aware != 0, out.tep_byte, out.resumed != 0,
-                   theirs + mine if out.local_b else mine + theirs)
+    transcript = theirs + mine if out.local_b else mine + theirs
+    # past the Python code of a NamedTuple's own __new__
+    return new(Outcome, (REASONS[0], role, out.peer_aware != 0, out.tep_byte,
+                         out.resumed != 0, transcript))

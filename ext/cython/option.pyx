@@ -80,10 +80,14 @@ cdef class Option:
         return describe(self.raw, self.global_suboption, tuple([s.tep for s in self.teps]))
 
 
+cdef object new = tuple.__new__
+
+
 cdef object suboption(const eno_syn *syn, const eno_suboption *sub):
     cdef const eno_u8 *data = &syn.option[sub.data_at]
-    return Suboption(sub.tep_byte & ENO_GLT, sub.tep_byte & ENO_V != 0,
-                     data[:sub.data_len], sub.length_byte != 0)
+    # past the Python code of a NamedTuple's own __new__
+    return new(Suboption, (sub.tep_byte & ENO_GLT, sub.tep_byte & ENO_V != 0,
+                           data[:sub.data_len], sub.length_byte != 0))
 
 
 def parse(option, /):
