@@ -54,6 +54,7 @@ def walked(host: Negotiator, script: str) -> None:
 ENABLED = Outcome(Reason.NEGOTIATED, Role.A, False, 0x23, False, A23 + B23)
 FLIPPED = ENABLED._replace(role=Role.B)
 OPENED = ">SYN 450323, <SYN_ACK 45040123"
+CROSSED = ">SYN 450323, <SYN 45040123"
 
 
 @pytest.mark.parametrize(
@@ -77,28 +78,35 @@ OPENED = ">SYN 450323, <SYN_ACK 45040123"
         (">SYN 450323, <SYN_ACK 4505012380, >ACK -", "DISABLED", Reason.LENGTH_BEYOND_END),
         (">SYN 450323, <SYN_ACK 45040123+45040123, >ACK -", "DISABLED", 6),
         # simultaneous open, figure 12
-        (">SYN 450323, <SYN 45040123, >SYN_ACK 450323", "SYN_ACK_SENT", None),
-        (">SYN 450323, <SYN 45040123, >SYN_ACK 450323, <SYN 45040123", "SYN_ACK_SENT", None),
+        (CROSSED + ", >SYN_ACK 450323", "SYN_ACK_SENT", None),
+        (CROSSED + ", >SYN_ACK 450323, <SYN 45040123", "SYN_ACK_SENT", None),
         (
-            ">SYN 450323, <SYN 45040123, >SYN_ACK 450323, <SYN_ACK 45040123, >ACK 4502",
+            CROSSED + ", >SYN_ACK 450323, <SYN_ACK 45040123, >ACK 4502",
             "ACK_SENT",
             ENABLED,
         ),
         (
-            ">SYN 450323, <SYN 45040123, >SYN_ACK 450323, >ACK 4502, <ACK 4502, >ACK -",
+            CROSSED + ", >SYN_ACK 450323, >ACK 4502, <ACK 4502, >ACK -",
             "ESTABLISHED",
             ENABLED,
         ),
-        (">SYN 450323, <SYN 45040123, <SYN_ACK 45040123, >ACK 4502", "ACK_SENT", ENABLED),
-        (">SYN 450323, <SYN -, >SYN_ACK -", "DISABLED", Reason.SYN_WITHOUT_ENO),
+        (CROSSED + ", <SYN_ACK 45040123, >ACK 4502", "ACK_SENT", ENABLED),
+        (CROSSED, "SYN_RECEIVED", None),
+        (CROSSED + ", <SYN 45040123", "SYN_RECEIVED", None),
+        (CROSSED + ", <SYN 45040223, >SYN_ACK -", "DISABLED", Reason.SYN_CHANGED),
+        (CROSSED + ", <SYN_ACK 45040123", "SYN_ACK_RECEIVED", None),
+        (CROSSED + ", <SYN_ACK 45040323, >ACK -", "DISABLED", Reason.SYN_CHANGED),
+        (CROSSED + ", <SYN_ACK -, >ACK -", "DISABLED", Reason.SYN_ACK_WITHOUT_ENO),
+        (CROSSED + ", >SYN_ACK 450323, >ACK 4502", "SYN_ACK_SENT", None),
+        (">SYN 450323, <SYN -, >SYN -, >SYN_ACK -", "DISABLED", Reason.SYN_WITHOUT_ENO),
         (">SYN 450323, <SYN 450323, >SYN_ACK -", "DISABLED", Reason.SAME_ROLE),
         (
-            ">SYN 450323, <SYN 45040123, >SYN_ACK 450323, <SYN_ACK 4505012321, >ACK -",
+            CROSSED + ", >SYN_ACK 450323, <SYN_ACK 4505012321, >ACK -",
             "DISABLED",
             Reason.SYN_CHANGED,
         ),
         (
-            ">SYN 450323, <SYN 45040123, >SYN_ACK 450323, <SYN_ACK -, >ACK -",
+            CROSSED + ", >SYN_ACK 450323, <SYN_ACK -, >ACK -",
             "DISABLED",
             Reason.SYN_ACK_WITHOUT_ENO,
         ),
@@ -206,8 +214,8 @@ def reached(progress: Progress) -> Negotiator:
     """A host in this state."""
     scripts = {
         Progress.SYN_SENT: ">SYN 450323",
-        Progress.SYN_RECEIVED: ">SYN 450323, <SYN 45040123",
-        Progress.SYN_ACK_SENT: ">SYN 450323, <SYN 45040123, >SYN_ACK 450323",
+        Progress.SYN_RECEIVED: CROSSED,
+        Progress.SYN_ACK_SENT: CROSSED + ", >SYN_ACK 450323",
         Progress.SYN_ACK_RECEIVED: OPENED,
         Progress.ACK_SENT: OPENED + ", >ACK 4502",
         Progress.ESTABLISHED: OPENED + ", >ACK 4502, <ACK -",
