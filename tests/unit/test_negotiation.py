@@ -115,6 +115,18 @@ def test_choose(
     assert type(answer[1]) is Reason
 
 
+@pytest.mark.parametrize("tep", [0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x30, 0x7F])
+def test_only_tcpcrypt_takes_data(twin: ModuleType, tep: int) -> None:
+    """RFC 8547 section 4.5 rule 2: by RFC 8548 section 3.5 for 0x21-0x24, else never."""
+    received = bytes([69, 4, 0x80 | tep, 0x11])
+    answer, reason = twin.choose(received, [tep])
+    if 0x21 <= tep <= 0x24:
+        assert (answer, reason) == (bytes([69, 4, 1, tep]), Reason.NEGOTIATED)
+        assert twin.negotiate(received, answer).tep_byte == tep
+    else:
+        assert (answer, reason) == (b"", Reason.NO_VALID_TEP)
+
+
 # negotiate: sections 4.3, 4.5, 4.6, 4.8
 
 
