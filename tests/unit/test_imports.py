@@ -60,7 +60,10 @@ def imported(name: str, source: str, is_package: bool = False) -> Iterator[str]:
                 base = ".".join([*parts[: len(parts) - up], *([base] if base else [])])
             for alias in node.names:
                 inner = f"{base}.{alias.name}"
-                yield inner if inner in SOURCES else base
+                is_module = inner in SOURCES or (
+                    base == "pyeno" and layer_of(inner) is not None
+                )
+                yield inner if is_module else base
         elif isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "load":
             for argument in node.args:
                 if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
@@ -84,6 +87,8 @@ def layer_of(name: str) -> int | None:
         return None
     if stage_of(name) or name.startswith(TWINS):
         return 1
+    if parts[1] == "tcpcrypt" and len(parts) > 2 and parts[2] != "connection":
+        return None  # what the TEP's stage and its connection both build on
     return next((n for n, layer in enumerate(LAYERS) if parts[1] in layer), None)
 
 
@@ -138,6 +143,8 @@ def test_compiled_stages_too(stem: str) -> None:
         ("pyeno.negotiation", "def f():\n    import socket", "I/O is in"),
         ("pyeno.connection", "from asyncio import Queue", "I/O is in"),
         ("pyeno.tls", "import pyeno.sockets", "layer"),
+        ("pyeno.tcpcrypt.handshake", "import pyeno.tcpcrypt.connection", "above it"),
+        ("pyeno.tcpcrypt.handshake", "from pyeno.tcpcrypt import messages", None),
         ("pyeno.constants", "import pyeno.option", "layer"),
         ("pyeno.option", "import pyeno", "the package itself"),
         ("pyeno.sockets", "import pyeno.cli.main", "layer"),

@@ -91,7 +91,7 @@ def test_every_choice_of_a_passive_opener() -> None:
 
 def test_sampled_repetition() -> None:
     """RFC 8547 section 4.5 rule 3: an identifier sent twice is not valid."""
-    draw = random.Random(8547)  # noqa: S311
+    draw = random.Random(8547)
     met = 0
     for _ in range(4000):
         first, second = draw.choice(OPENS)
@@ -123,7 +123,7 @@ def test_every_loss_and_duplication(sides: tuple[Side, Side]) -> None:
 def test_sampled_reordering(sides: tuple[Side, Side]) -> None:
     """RFC 8547 section 4.6: any order, with loss and duplicates, ends the same."""
     for seed in range(1000):
-        draw = random.Random(seed)  # noqa: S311
+        draw = random.Random(seed)
 
         def wire(n: int, host: int, segment: Segment, options: Options) -> list[Options]:
             copies = 1 if n > 12 else draw.choice((0, 1, 1, 2))  # noqa: B023
