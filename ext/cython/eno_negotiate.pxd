@@ -1,0 +1,12 @@
+"""ext/wire/eno_negotiate.h."""
+
+from eno cimport ENO_OPTION_MAX, eno_reason, eno_syn, eno_u8
+
+cdef extern from "eno_negotiate.h" nogil:
+    struct eno_outcome:
+        eno_u8 reason, tep_byte, local_b, peer_aware, resumed
+    eno_u8 eno_offer(eno_u8 *option, const eno_u8 *teps, eno_u8 count, eno_u8 value)
+    eno_reason eno_choose(const eno_syn *remote, const eno_u8 *teps, eno_u8 count,
+                          bint self_aware, bint mandatory_aware, eno_u8 *option, eno_u8 *len)
+    void eno_negotiate(const eno_syn *local, const eno_syn *remote, bint mandatory_aware,
+                       eno_outcome *out)
