@@ -113,12 +113,12 @@ def status(pin: str = PIN) -> Status:
         return nothing._replace(
             detail=f"{pin} is incomplete: run 'pyeno detach', then 'pyeno attach'"
         )
-    if 0 in cgroups:
+    where = mounts.cgroup_path(cgroups.pop()) if len(cgroups) == 1 else None
+    if where is None:
         return nothing._replace(
             detail="the cgroup they were attached to is gone: "
             "run 'pyeno detach', then 'pyeno attach'"
         )
-    where = mounts.cgroup_path(cgroups.pop())
     return nothing._replace(
         attached=True,
         detail=f"attached to {where}",

@@ -7,6 +7,7 @@ hybrid ones; bpffs is at /sys/fs/bpf, unless nobody mounted it.
 import ctypes
 import errno
 import os
+import re
 from pathlib import Path
 
 from pyeno.errors import KernelError
@@ -16,7 +17,7 @@ def find(kind: str) -> tuple[Path, ...]:
     """Mount points of a file system type, in the order of /proc/mounts."""
     lines = Path("/proc/mounts").read_text("utf-8", "surrogateescape").splitlines()
     return tuple(
-        Path(fields[1].encode().decode("unicode_escape"))
+        Path(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[1]))
         for fields in (line.split() for line in lines)
         if fields[2] == kind
     )
@@ -46,8 +47,8 @@ def cgroup_directory(cgroup: str | None) -> Path:
     return path
 
 
-def cgroup_path(number: int) -> str:
-    """The directory of a cgroup id, which is its inode number."""
+def cgroup_path(number: int) -> str | None:
+    """The directory of a cgroup id, which is its inode number; None if it is gone."""
     root = cgroup_root()
     if root.stat().st_ino == number:
         return str(root)
@@ -57,7 +58,7 @@ def cgroup_path(number: int) -> str:
                 return str(path)
         except FileNotFoundError:
             continue
-    return f"cgroup {number} (outside of {root})"
+    return None
 
 
 def own_cgroup() -> Path | None:
