@@ -12,6 +12,12 @@
 #define ENO_INLINE static inline
 #endif
 
+/* BPF programs define it so that the compiler forgets what it knows of a
+ * value: the verifier only knows what it sees compared or masked. */
+#ifndef ENO_KEEP
+#define ENO_KEEP(value) ((void)0)
+#endif
+
 typedef unsigned char eno_u8;
 
 enum {
@@ -70,9 +76,10 @@ struct eno_suboption {
 
 enum { ENO_ABSENT = 0, ENO_REPEATED = 0xff };
 
-/* One SYN-form ENO option taken apart. */
+/* One SYN-form ENO option taken apart.  Aligned so that a BPF program, where
+ * a copy is made of single loads and stores, copies words. */
 struct eno_syn {
-	eno_u8 option[ENO_OPTION_MAX]; /* kind and length included */
+	eno_u8 option[ENO_OPTION_MAX] __attribute__((aligned(8))); /* kind and length included */
 	eno_u8 len;
 	eno_u8 at;		/* the walk's cursor */
 	eno_u8 reason;		/* enum eno_reason: why it is ill-formed */
@@ -83,11 +90,18 @@ struct eno_syn {
 	eno_u8 index[ENO_GLT + 1]; /* by glt: ENO_ABSENT, 1 + place in .sub, ENO_REPEATED */
 };
 
+/* The last 7 bits of a suboption's first byte, as an index. */
+ENO_INLINE unsigned int eno_glt(unsigned int byte)
+{
+	ENO_KEEP(byte);
+	return byte & ENO_GLT;
+}
+
 ENO_INLINE int eno_add_suboption(struct eno_syn *s, eno_u8 tep_byte, eno_u8 at,
 				 eno_u8 len, eno_u8 length_byte)
 {
 	eno_u8 place = s->count;
-	eno_u8 *seen = &s->index[tep_byte & ENO_GLT];
+	eno_u8 *seen = &s->index[eno_glt(tep_byte)];
 
 	if (place >= ENO_SUBOPTION_MAX)
 		return 0;

@@ -27,6 +27,9 @@ enum {
 	TCP_ENO_RAW = TCP_ENO_BASE + 11,	 /* rw bytes: a SYN-form option */
 	TCP_ENO_VERSION = TCP_ENO_BASE + 12,	 /* r int: ENO_ABI_VERSION */
 	TCP_ENO_RESULT = TCP_ENO_BASE + 13,	 /* r struct eno_result: all at once */
+	TCP_ENO_CONFIG = TCP_ENO_BASE + 14,	 /* w bytes: ENO_ABI_VERSION, SELF_AWARE,
+						  * ROLEOVERRIDE, then TEPS: all at once */
+	TCP_ENO_LAST = TCP_ENO_CONFIG,
 };
 
 enum eno_state {

@@ -71,7 +71,7 @@ ENO_INLINE enum eno_validity eno_data_validity(const struct eno_suboption *a,
  * defines repetition (section 4.5 rule 3). */
 ENO_INLINE const struct eno_suboption *eno_find_tep(const struct eno_syn *s, eno_u8 tep_byte)
 {
-	eno_u8 place = s->index[tep_byte & ENO_GLT];
+	eno_u8 place = s->index[eno_glt(tep_byte)];
 
 	if (place == ENO_ABSENT || place > ENO_SUBOPTION_MAX)
 		return 0;
@@ -118,20 +118,28 @@ ENO_INLINE int eno_negotiate_step(const struct eno_syn *a, const struct eno_syn 
 	return 1;
 }
 
+/* What precedes the walk over B's suboptions; 0 if the outcome is settled. */
+ENO_INLINE int eno_negotiate_begin(const struct eno_syn *local, const struct eno_syn *remote,
+				   int mandatory_aware, struct eno_outcome *out)
+{
+	enum eno_reason reason = eno_judge(remote, local->global, mandatory_aware);
+
+	out->local_b = local->global & ENO_GLOBAL_B;
+	out->peer_aware = (remote->global & ENO_GLOBAL_A) != 0;
+	out->reason = (eno_u8)(reason ? reason : ENO_NO_VALID_TEP);
+	return !reason;
+}
+
 ENO_INLINE void eno_negotiate(const struct eno_syn *local, const struct eno_syn *remote,
 			      int mandatory_aware, struct eno_outcome *out)
 {
 	const struct eno_syn *a, *b;
 	int place;
 
-	out->local_b = local->global & ENO_GLOBAL_B;
-	out->peer_aware = (remote->global & ENO_GLOBAL_A) != 0;
-	out->reason = (eno_u8)eno_judge(remote, local->global, mandatory_aware);
-	if (out->reason)
+	if (!eno_negotiate_begin(local, remote, mandatory_aware, out))
 		return;
 	a = out->local_b ? remote : local;
 	b = out->local_b ? local : remote;
-	out->reason = ENO_NO_VALID_TEP;
 	for (place = b->count - 1; place >= 0; place--)
 		if (eno_negotiate_step(a, b, (eno_u8)place, out))
 			return;

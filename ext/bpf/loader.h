@@ -1,0 +1,43 @@
+/* Loading, attaching and pinning eno_insns.h by raw bpf(2): no libbpf.
+ *
+ * Every call returns a file descriptor or 0, or -errno.  Needs CAP_BPF and
+ * CAP_NET_ADMIN; eno_program_by_id() needs CAP_SYS_ADMIN.
+ */
+#ifndef ENO_LOADER_H
+#define ENO_LOADER_H
+
+#include <stddef.h>
+
+enum { ENO_NAME_LEN = 16, ENO_TAG_LEN = 8, ENO_FDS_MAX = 16 };
+
+struct eno_program_info {
+	unsigned int id;
+	unsigned char tag[ENO_TAG_LEN];
+	char name[ENO_NAME_LEN];
+	unsigned int verified_insns;
+};
+
+struct eno_link_info {
+	unsigned int id, program_id;
+	unsigned long long cgroup_id; /* 0: the cgroup is gone */
+};
+
+/* Maps and programs in their fixed order; NULL past the end. */
+const char *eno_map_name(int index);
+const char *eno_program_name(int index);
+
+int eno_btf_load(void);
+int eno_map_create(int index, int btf);
+/* maps: the descriptors of all maps in order; log: the verifier's, on failure */
+int eno_program_load(int index, int btf, const int *maps, char *log, size_t log_size);
+int eno_link_create(int index, int program, int cgroup);
+
+int eno_pin(int fd, const char *path);
+int eno_open_pinned(const char *path);
+int eno_get_program_info(int program, struct eno_program_info *info);
+int eno_get_link_info(int link, struct eno_link_info *info);
+int eno_program_by_id(unsigned int id);
+/* ids of the programs that run for the cgroup at the index's hook, ancestors' included */
+int eno_query(int index, int cgroup, int effective, unsigned int *ids, unsigned int *count);
+
+#endif

@@ -1,0 +1,214 @@
+/* The passive opener (RFC 8547 section 4.6).
+ *
+ *	cgroup_skb/ingress	SYN on a listener: judge it, put the answer in
+ *				this CPU's slot
+ *	HDR_OPT_LEN		first SYN-ACK: the slot becomes the request's
+ *				entry; retransmissions find the entry
+ *	WRITE_HDR_OPT		the entry's answer, byte for byte
+ *	PASSIVE_ESTABLISHED	the ACK must carry ENO; the entry becomes the
+ *				accepted socket's outcome
+ *
+ * The ingress program sees the very listener the kernel chose, SO_REUSEPORT
+ * included, which the SYN-ACK callbacks, given a request_sock, cannot.  A
+ * listener answers a SYN without leaving the softirq, so one slot per CPU is
+ * enough; the SYN's ports and sequence number prove it is the same SYN.
+ */
+#ifndef ENO_PASSIVE_BPF_H
+#define ENO_PASSIVE_BPF_H
+
+#include "active.bpf.h"
+
+/* Section 4.5: one TEP, the last of ours that host A's option makes valid. */
+static __always_inline void eno_choose_answer(const struct eno_socket *s, struct eno_work *w,
+					      struct eno_request *r)
+{
+	__u8 global = ENO_GLOBAL_B | (s->self_aware ? ENO_GLOBAL_A : 0);
+	struct eno_walk walk = { .work = w, .socket = s };
+
+	__builtin_memset(&w->outcome, 0, sizeof(w->outcome));
+	w->chosen = 0;
+	w->outcome.local_b = 1;
+	w->outcome.peer_aware = (w->remote.global & ENO_GLOBAL_A) != 0;
+	w->outcome.reason = eno_judge(&w->remote, global, s->self_aware == 2);
+	if (w->outcome.reason)
+		return;
+	bpf_loop(ENO_OPTION_MAX, eno_choose_one, &walk, 0);
+	if (!w->chosen) {
+		w->outcome.reason = ENO_NO_VALID_TEP;
+		return;
+	}
+	w->outcome.tep_byte = w->chosen;
+	r->answer_len = eno_offer(r->answer.at, &w->chosen, 1, global);
+}
+
+/* TCP_ENO_RAW on a listener: sent as it is, if section 4.6 lets a passive
+ * opener send any option at all (a vacuous one only answers an ENO option;
+ * b = 1 always). */
+static __always_inline void eno_raw_answer(const struct eno_socket *s, struct eno_work *w,
+					   struct eno_request *r)
+{
+	eno_parse_bytes(w, &w->local, &s->raw, s->raw_len);
+	eno_agree(w, s->self_aware == 2);
+	if (!(w->local.global & ENO_GLOBAL_B))
+		w->outcome.reason = ENO_SAME_ROLE;
+	else if (!w->remote.reason) {
+		r->answer = s->raw;
+		r->answer_len = s->raw_len;
+	}
+}
+
+static __noinline int eno_answer(const struct eno_socket *s, struct eno_work *w,
+				 struct eno_request *r)
+{
+	if (!s || !w || !r)
+		return 0;
+	__builtin_memset(&r->answer, 0, sizeof(r->answer));
+	r->answer_len = 0;
+	if (s->raw_len)
+		eno_raw_answer(s, w, r);
+	else
+		eno_choose_answer(s, w, r);
+	__builtin_memcpy(r->remote.at, w->remote.option, ENO_OPTION_MAX);
+	r->remote_len = w->remote.len;
+	r->outcome = w->outcome;
+	return 0;
+}
+
+static __always_inline struct eno_request *eno_known(const struct eno_flow *flow)
+{
+	__u64 *cookie = bpf_map_lookup_elem(&eno_flows, flow);
+
+	return cookie ? bpf_map_lookup_elem(&eno_requests, cookie) : 0;
+}
+
+/* Section 4.6: a retransmitted SYN must carry the same option.  One with
+ * another sequence number is not ours to judge: TCP itself rejects it. */
+static __always_inline void eno_on_listener_syn(const struct eno_socket *s, struct eno_work *w,
+						const struct eno_flow *flow)
+{
+	struct eno_request *r = eno_known(flow);
+	__u32 zero = 0;
+
+	eno_collect(w, ENO_SYN_WITHOUT_ENO);
+	if (r) {
+		if (!eno_same((struct eno_bytes *)w->remote.option, &r->remote)) {
+			r->answer_len = 0;
+			if (!r->outcome.reason)
+				r->outcome.reason = ENO_SYN_CHANGED;
+		}
+		return;
+	}
+	r = bpf_map_lookup_elem(&eno_slot, &zero);
+	if (!r)
+		return;
+	r->flow = *flow;
+	eno_answer(s, w, r);
+}
+
+static __always_inline int eno_is_slots_syn(struct bpf_sock_ops *ctx,
+					    const struct eno_request *slot)
+{
+	__u64 head = 0;
+	long len = bpf_getsockopt(ctx, IPPROTO_TCP, TCP_BPF_SYN, &head, sizeof(head));
+
+	/* ENOSPC: the SYN is there and longer than the eight bytes we want */
+	return len == -28 && head == *(const __u64 *)slot->flow.head;
+}
+
+/* A request's first SYN-ACK. */
+static __always_inline struct eno_request *eno_adopt(struct bpf_sock_ops *ctx, __u64 cookie)
+{
+	struct eno_request *slot;
+	__u32 zero = 0;
+
+	slot = bpf_map_lookup_elem(&eno_slot, &zero);
+	if (!slot || !eno_is_slots_syn(ctx, slot))
+		return 0;
+	if (bpf_map_update_elem(&eno_requests, &cookie, slot, BPF_ANY))
+		return 0;
+	bpf_map_update_elem(&eno_flows, &slot->flow, &cookie, BPF_ANY);
+	__builtin_memset(slot->flow.head, 0, sizeof(slot->flow.head));
+	return bpf_map_lookup_elem(&eno_requests, &cookie);
+}
+
+static __always_inline void eno_reserve_syn_ack(struct bpf_sock_ops *ctx)
+{
+	__u64 cookie = bpf_get_socket_cookie(ctx);
+	struct eno_request *r;
+
+	/* Nothing would remember what a SYN cookie's SYN-ACK said. */
+	if (ctx->args[0] == BPF_WRITE_HDR_TCP_SYNACK_COOKIE)
+		return;
+	r = bpf_map_lookup_elem(&eno_requests, &cookie);
+	if (!r)
+		r = eno_adopt(ctx, cookie);
+	if (!r || !r->answer_len)
+		return;
+	if (bpf_reserve_hdr_opt(ctx, r->answer_len, 0)) {
+		r->answer_len = 0;
+		r->outcome.reason = ENO_NO_ROOM;
+	}
+}
+
+static __always_inline void eno_write_syn_ack(struct bpf_sock_ops *ctx)
+{
+	__u64 cookie = bpf_get_socket_cookie(ctx);
+	struct eno_request *r = bpf_map_lookup_elem(&eno_requests, &cookie);
+
+	if (r && ctx->args[0] != BPF_WRITE_HDR_TCP_SYNACK_COOKIE)
+		eno_store(ctx, &r->answer, r->answer_len);
+}
+
+static __always_inline void eno_on_accepted(struct bpf_sock_ops *ctx, struct eno_socket *s)
+{
+	__u64 cookie = bpf_get_socket_cookie(ctx);
+	struct eno_request *r = bpf_map_lookup_elem(&eno_requests, &cookie);
+	struct eno_bytes found;
+
+	eno_forget(s);
+	if (!r) {
+		eno_disable(s, ENO_SYN_COOKIE);
+		return;
+	}
+	s->local = r->answer;
+	s->local_len = r->answer_len;
+	s->remote = r->remote;
+	s->remote_len = r->remote_len;
+	s->outcome = r->outcome;
+	bpf_map_delete_elem(&eno_flows, &r->flow);
+	bpf_map_delete_elem(&eno_requests, &cookie);
+	if (!s->outcome.reason && !eno_carries(ctx, &found))
+		s->outcome.reason = ENO_ACK_WITHOUT_ENO;
+	eno_conclude(s, s->outcome.reason);
+}
+
+static __noinline int eno_on_passive_established(struct bpf_sock_ops *ctx)
+{
+	struct eno_socket *s = eno_socket_of(ctx);
+
+	if (!s)
+		return 0;
+	if (s->state == ENO_STATE_OFFERED || s->state == ENO_STATE_DISABLED) {
+		eno_on_crossed_established(ctx, s);
+		return 0;
+	}
+	/* The listener's callbacks were cloned with it; the ACK was a non-SYN segment. */
+	eno_end_callbacks(ctx);
+	if (s->enabled)
+		eno_on_accepted(ctx, s);
+	return 0;
+}
+
+static __always_inline void eno_on_listen(struct bpf_sock_ops *ctx)
+{
+	struct eno_socket *s = eno_socket_of(ctx);
+
+	if (!s)
+		return;
+	eno_forget(s);
+	s->state = s->enabled ? ENO_STATE_READY : ENO_STATE_OFF;
+	if (s->enabled)
+		eno_want_callbacks(ctx, BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG);
+}
+
+#endif

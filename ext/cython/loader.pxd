@@ -1,0 +1,32 @@
+cdef extern from "loader.h":
+    enum:
+        ENO_TAG_LEN
+
+    struct eno_program_info:
+        unsigned int id
+        unsigned char tag[8]
+        char name[16]
+        unsigned int verified_insns
+
+    struct eno_link_info:
+        unsigned int id
+        unsigned int program_id
+        unsigned long long cgroup_id
+
+    const char *eno_map_name(int index) nogil
+    const char *eno_program_name(int index) nogil
+    int eno_btf_load() nogil
+    int eno_map_create(int index, int btf) nogil
+    int eno_program_load(int index, int btf, const int *maps, char *log, size_t size) nogil
+    int eno_link_create(int index, int program, int cgroup) nogil
+    int eno_pin(int fd, const char *path) nogil
+    int eno_open_pinned(const char *path) nogil
+    int eno_get_program_info(int program, eno_program_info *info) nogil
+    int eno_get_link_info(int link, eno_link_info *info) nogil
+    int eno_program_by_id(unsigned int id) nogil
+    int eno_query(int index, int cgroup, int effective, unsigned int *ids,
+                  unsigned int *count) nogil
+
+cdef extern from "eno_abi.h":
+    enum:
+        ENO_ABI_VERSION

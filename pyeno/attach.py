@@ -1,0 +1,297 @@
+"""Load the BPF programs, attach them to a cgroup, and find them again.
+
+Everything lives in one directory of bpffs: ``maps/``, ``programs/`` and
+``links/``.  A pinned link keeps its program attached after this process has
+gone; removing the directory detaches.  The directory is also the lock: who
+makes it attaches, everybody else finds it there.
+
+Until the last link is pinned nothing counts as attached, and a failure removes
+what was made before it.
+"""
+
+import errno
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final, NamedTuple, NoReturn
+
+from pyeno import mounts
+from pyeno.errors import KernelError
+
+PIN: Final = "/sys/fs/bpf/pyeno"
+_PARTS: Final = ("links", "programs", "maps")
+
+
+class Program(NamedTuple):
+    """One loaded BPF program."""
+
+    name: str
+    id: int
+    tag: str
+    """the kernel's hash of its instructions"""
+    verified_insns: int
+    """instructions the verifier walked"""
+
+
+class Status(NamedTuple):
+    """What is attached; ``detail`` says it in one sentence."""
+
+    attached: bool
+    detail: str
+    pin: str
+    cgroup: str | None = None
+    abi: int | None = None
+    current: bool | None = None
+    """the programs are those of this installation; None if not known"""
+    programs: tuple[Program, ...] = ()
+    kernel: str = platform.release()
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return self._asdict() | {"programs": [p._asdict() for p in self.programs]}
+
+
+def _native() -> Any:
+    try:
+        from pyeno._native import kernel
+    except ImportError as error:
+        raise KernelError(
+            errno.ENOSYS,
+            f"the compiled loader is missing ({error}): reinstall pyeno with a C compiler",
+        ) from None
+    return kernel
+
+
+def attach(cgroup: str | None = None, pin: str = PIN) -> Status:
+    """Attach to a cgroup2 (default: its root), for every process below it.
+
+    Needs CAP_BPF and CAP_NET_ADMIN.  Attaching twice changes nothing.  Raises
+    :class:`KernelError`, which says what mends it, if something is missing or
+    other programs of pyeno are in the way.
+    """
+    native = _native()
+    where = mounts.cgroup_directory(cgroup)
+    mounts.ensure_bpffs(Path(pin))
+    with _loaded(native) as (maps, programs):
+        ours = tuple(_describe(native, fd) for fd in programs)
+        before = status(pin)
+        if before.attached:
+            return _already(before, ours, where)
+        if Path(pin).is_dir():
+            _remove(Path(pin))  # what a killed attach left behind
+        _refuse_others(native, where)
+        _attach_all(native, Path(pin), where, maps, programs)
+    return status(pin)._replace(
+        detail=f"attached to {where}; sockets of every process below it can use ENO"
+    )
+
+
+def detach(pin: str = PIN) -> Status:
+    """Detach and remove everything pinned; connections keep what was negotiated."""
+    before = status(pin)
+    if Path(pin).is_dir():
+        with _explaining(f"removing {pin}"):
+            _remove(Path(pin))
+    done = f"detached from {before.cgroup}" if before.attached else "nothing was attached"
+    return Status(attached=False, detail=done, pin=pin)
+
+
+def status(pin: str = PIN) -> Status:
+    """What is pinned there; needs root to look into a root's directory."""
+    native = _native()
+    nothing = Status(attached=False, detail="nothing is attached: run 'pyeno attach'", pin=pin)
+    try:
+        if not Path(pin, "links").is_dir():
+            return nothing
+        programs = tuple(_pinned_programs(native, Path(pin)))
+        cgroups = {_pinned_cgroup(native, Path(pin), p.name) for p in programs}
+    except PermissionError:
+        return nothing._replace(detail=f"{pin} cannot be read by this user: ask as root")
+    except FileNotFoundError:
+        return nothing._replace(
+            detail=f"{pin} is incomplete: run 'pyeno detach', then 'pyeno attach'"
+        )
+    where = mounts.cgroup_path(cgroups.pop()) if len(cgroups) == 1 else None
+    if where is None:
+        return nothing._replace(
+            detail="the cgroup they were attached to is gone: "
+            "run 'pyeno detach', then 'pyeno attach'"
+        )
+    return nothing._replace(
+        attached=True,
+        detail=f"attached to {where}",
+        cgroup=where,
+        abi=native.ABI_VERSION,
+        programs=programs,
+    )
+
+
+# -- loading -------------------------------------------------------------------
+
+
+@contextmanager
+def _loaded(native: Any) -> Iterator[tuple[list[int], list[int]]]:
+    """Descriptors of the maps and the programs, closed again afterwards."""
+    with ExitStack() as stack:
+
+        def keep(fd: int) -> int:
+            stack.callback(os.close, fd)
+            return fd
+
+        with _explaining("loading the BPF programs"):
+            btf = keep(native.load_btf())
+            maps = [keep(native.create_map(i, btf)) for i in range(len(native.map_names()))]
+            programs = [
+                keep(native.load_program(i, btf, maps))
+                for i in range(len(native.program_names()))
+            ]
+        yield maps, programs
+
+
+def _describe(native: Any, fd: int) -> Program:
+    number, tag, name, verified = native.program_info(fd)
+    return Program(name, number, tag, verified)
+
+
+def _attach_all(
+    native: Any, pin: Path, cgroup: Path, maps: list[int], programs: list[int]
+) -> None:
+    with ExitStack() as undo, _explaining(f"attaching to {cgroup}"):
+        pin.mkdir(mode=0o700)
+        undo.callback(_remove, pin)
+        for part in _PARTS:
+            (pin / part).mkdir()
+        for name, fd in zip(native.map_names(), maps, strict=True):
+            native.pin(fd, pin / "maps" / name)
+        target = os.open(cgroup, os.O_RDONLY | os.O_DIRECTORY)
+        undo.callback(os.close, target)
+        for i, name in enumerate(native.program_names()):
+            native.pin(programs[i], pin / "programs" / name)
+            link = native.create_link(i, programs[i], target)
+            try:
+                native.pin(link, pin / "links" / name)
+            finally:
+                os.close(link)
+        undo.pop_all()
+        os.close(target)
+
+
+def _remove(pin: Path) -> None:
+    """Links first: no program runs while its maps' pins go."""
+    for part in _PARTS:
+        if (pin / part).is_dir():
+            for entry in sorted((pin / part).iterdir(), reverse=True):
+                entry.unlink()
+            (pin / part).rmdir()
+    pin.rmdir()
+
+
+# -- what is there already -------------------------------------------------------
+
+
+def _pinned_programs(native: Any, pin: Path) -> Iterator[Program]:
+    names = sorted(entry.name for entry in (pin / "links").iterdir())
+    if names != sorted(native.program_names()):
+        raise FileNotFoundError(pin)
+    for name in native.program_names():
+        fd = native.open_pinned(pin / "programs" / name)
+        try:
+            yield _describe(native, fd)
+        finally:
+            os.close(fd)
+
+
+def _pinned_cgroup(native: Any, pin: Path, name: str) -> int:
+    fd = native.open_pinned(pin / "links" / name)
+    try:
+        return int(native.link_info(fd)[2])
+    finally:
+        os.close(fd)
+
+
+def _already(before: Status, ours: tuple[Program, ...], where: Path) -> Status:
+    if [p.tag for p in before.programs] != [p.tag for p in ours]:
+        raise KernelError(
+            errno.EEXIST,
+            f"another version of pyeno's BPF programs is attached to {before.cgroup}: run "
+            "'pyeno detach' (its connections being negotiated fall back to plain TCP), then "
+            "'pyeno attach'",
+        )
+    if before.cgroup != str(where):
+        raise KernelError(
+            errno.EEXIST,
+            f"already attached to {before.cgroup}, not to {where}: run 'pyeno detach' first",
+        )
+    return before._replace(
+        current=True, detail=f"already attached to {where}, this very version; nothing changed"
+    )
+
+
+def _refuse_others(native: Any, cgroup: Path) -> None:
+    """Programs of pyeno above or below would see the same sockets twice."""
+    if _has_programs(native, cgroup, effective=True):
+        _refuse(cgroup, "attached to it, or to a cgroup above it,")
+    for below in cgroup.rglob("*/"):
+        if _has_programs(native, below, effective=False):
+            _refuse(below, f"attached below {cgroup}, to {below},")
+
+
+def _refuse(cgroup: Path, where: str) -> NoReturn:
+    raise KernelError(
+        errno.EEXIST,
+        f"cannot attach: other programs of pyeno are {where} pinned elsewhere: run "
+        "'pyeno detach --pin DIR' with the directory they were attached with "
+        "(find it with: find /sys/fs/bpf -name eno_sockops)",
+    )
+
+
+def _has_programs(native: Any, cgroup: Path, *, effective: bool) -> bool:
+    index = native.program_names().index("eno_sockops")
+    try:
+        fd = os.open(cgroup, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return False  # removed meanwhile
+    try:
+        ids = native.query(index, fd, effective)
+        return any(_name_of(native, number) == "eno_sockops" for number in ids)
+    finally:
+        os.close(fd)
+
+
+def _name_of(native: Any, number: int) -> str | None:
+    # CAP_SYS_ADMIN: without it, programs pinned elsewhere stay unknown
+    with suppress(PermissionError, FileNotFoundError):
+        fd = native.program_by_id(number)
+        try:
+            return str(native.program_info(fd)[2])
+        finally:
+            os.close(fd)
+    return None
+
+
+@contextmanager
+def _explaining(doing: str) -> Iterator[None]:
+    """Turn the kernel's errno into what to do about it."""
+    try:
+        yield
+    except KernelError:
+        raise
+    except OSError as error:
+        raise KernelError(error.errno, f"{doing}: {error.strerror}; {_advice(error)}") from None
+
+
+def _advice(error: OSError) -> str:
+    log = str(error.filename or "").strip()
+    match error.errno:
+        case errno.EPERM:
+            return "run it as root, or with CAP_BPF and CAP_NET_ADMIN"
+        case errno.EEXIST:
+            return "somebody else is attaching at this moment: try again"
+        case errno.ENOSYS:
+            return "this kernel was built without bpf(2)"
+        case _ if log:
+            return "the verifier says: " + log[-400:]
+        case _:
+            return f"Linux {platform.release()}: 'pyeno doctor' says what it lacks"

@@ -1,0 +1,182 @@
+"""What this host can do for TCP-ENO, and the one command that mends each lack.
+
+Every check is a function that returns a :class:`Check`; none changes anything.
+"""
+
+import os
+import platform
+import shutil
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from pyeno import attach, kernel, mounts
+from pyeno.errors import KernelError
+
+# the youngest helpers the programs call: bpf_loop (5.17), bpf_set_retval (5.18)
+KERNEL_MIN: Final = (5, 18)
+# TCP_BPF_SOCK_OPS_CB_FLAGS in bpf_setsockopt
+KERNEL_LATE_LISTENERS: Final = (6, 12)
+CAPABILITIES: Final = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21, "CAP_BPF": 39}
+
+
+class Check(NamedTuple):
+    """One thing this host has or lacks."""
+
+    name: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+    """the command that mends it; empty if all is well"""
+
+
+def examine() -> list[Check]:
+    """All checks, in the order in which one would mend what is missing."""
+    return [_safely(check) for check in _CHECKS]
+
+
+def _safely(check: Callable[[], Check]) -> Check:
+    try:
+        return check()
+    except (OSError, ImportError, ValueError) as error:
+        name = check.__name__.removeprefix("_check_").replace("_", " ")
+        return Check(name, False, str(error), "pyeno status")
+
+
+def _release() -> tuple[int, ...]:
+    parts = platform.release().split("-")[0].split(".")[:2]
+    return tuple(int(part) for part in parts)
+
+
+def _check_kernel() -> Check:
+    release, wanted = platform.release(), ".".join(map(str, KERNEL_MIN))
+    if _release() < KERNEL_MIN:
+        return Check(
+            "kernel", False, f"Linux {release}; {wanted} or newer", "apt install linux-image-amd64"
+        )
+    late = (
+        "listeners may be configured before or after listen()"
+        if _release() >= KERNEL_LATE_LISTENERS
+        else "configure listeners before listen() (after it: Linux 6.12)"
+    )
+    return Check("kernel", True, f"Linux {release}; {late}; BTF is not needed")
+
+
+def _check_bpf() -> Check:
+    if Path("/proc/sys/net/core/bpf_jit_enable").exists():
+        return Check("bpf", True, "bpf(2) with a JIT compiler")
+    return Check("bpf", False, "this kernel has no BPF JIT", "apt install linux-image-amd64")
+
+
+def _check_cgroup2() -> Check:
+    try:
+        return Check("cgroup2", True, f"mounted at {mounts.cgroup_root()}")
+    except KernelError as error:
+        command = "mkdir -p /sys/fs/cgroup/unified; mount -t cgroup2 none /sys/fs/cgroup/unified"
+        return Check("cgroup2", False, str(error.strerror), command)
+
+
+def _check_bpffs() -> Check:
+    found = mounts.find("bpf")
+    if found:
+        return Check("bpffs", True, f"mounted at {found[0]}")
+    return Check("bpffs", False, "not mounted", "mount -t bpf bpf /sys/fs/bpf")
+
+
+def _effective_capabilities() -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("CapEff:"):
+            return int(line.split()[1], 16)
+    return 0
+
+
+def _check_capabilities() -> Check:
+    """Only attaching needs them, and attaching is done once."""
+    held = _effective_capabilities()
+    missing = [
+        name
+        for name in ("CAP_BPF", "CAP_NET_ADMIN")
+        if not (held >> CAPABILITIES[name] & 1 or held >> CAPABILITIES["CAP_SYS_ADMIN"] & 1)
+    ]
+    if missing and _check_this_process().ok:
+        return Check("capabilities", True, f"no {', '.join(missing)}; not needed, as attached")
+    if missing:
+        return Check("capabilities", False, f"no {', '.join(missing)}", "sudo pyeno attach")
+    return Check("capabilities", True, "CAP_BPF and CAP_NET_ADMIN")
+
+
+def _check_attached() -> Check:
+    status = attach.status()
+    if not status.attached and _check_this_process().ok:
+        return Check("attached", True, f"yes, though not visible here: {status.detail}")
+    if status.attached:
+        return Check("attached", True, status.detail)
+    return Check("attached", False, status.detail, "sudo pyeno attach")
+
+
+def _check_this_process() -> Check:
+    """Asked of the kernel itself: a socket made here, and its options."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+        version = kernel.version(sock)
+    where = mounts.own_cgroup()
+    if version is None:
+        return Check(
+            "this process", False, f"its cgroup {where} is not covered", "sudo pyeno attach"
+        )
+    if version != kernel.ABI_VERSION:
+        detail = f"attached version {version} of the socket options, not {kernel.ABI_VERSION}"
+        return Check("this process", False, detail, "sudo pyeno detach && sudo pyeno attach")
+    return Check("this process", True, f"its cgroup {where} is covered")
+
+
+def _check_backend() -> Check:
+    from pyeno._backend import backend
+
+    if backend == "native":
+        return Check("backend", True, "native (compiled core)")
+    return Check(
+        "backend", False, "pure Python: slow", "pip install --force-reinstall --no-binary :all: pyeno"
+    )
+
+
+def _check_entropy() -> Check:
+    """RFC 8547 section 9 and RFC 8548 section 8: no ENO without randomness."""
+    try:
+        os.getrandom(1, os.GRND_NONBLOCK)
+    except BlockingIOError:
+        return Check("entropy", False, "the kernel's generator is not ready", "apt install rng-tools5")
+    return Check("entropy", True, "getrandom() is ready")
+
+
+def _check_aeads() -> Check:
+    from pyeno._crypto import providers  # type: ignore[import-untyped,unused-ignore]
+
+    found = providers()
+    detail = ", ".join(f"{name} by {provider}" for name, provider in found.items())
+    return Check("aeads", bool(found), detail or "none", "" if found else "pip install pyeno")
+
+
+def _check_demo_tools() -> Check:
+    packages = {"ip": "iproute2", "tcpdump": "tcpdump"}
+    missing = [package for tool, package in packages.items() if not shutil.which(tool)]
+    if missing:
+        return Check(
+            "demo tools", False, f"no {', '.join(missing)}", f"apt install {' '.join(missing)}"
+        )
+    return Check("demo tools", True, "ip and tcpdump")
+
+
+_CHECKS: Final = (
+    _check_kernel,
+    _check_bpf,
+    _check_cgroup2,
+    _check_bpffs,
+    _check_capabilities,
+    _check_attached,
+    _check_this_process,
+    _check_backend,
+    _check_entropy,
+    _check_aeads,
+    _check_demo_tools,
+)

@@ -1,0 +1,176 @@
+"""TCP-ENO's socket options (ext/wire/eno_abi.h) for any TCP socket.
+
+Plain setsockopt and getsockopt: no privilege and no compiled code, in any
+process of the cgroup that ``pyeno attach`` named.  Where nothing is attached,
+the kernel answers ENOPROTOOPT and the connection is ordinary TCP.
+
+Two system calls a connection: :func:`configure` before connect() or listen(),
+:func:`result` after connect() or accept().
+"""
+
+import errno
+import socket
+import struct
+from typing import Final, NamedTuple
+
+from pyeno.constants import Reason, Role, State
+from pyeno.errors import KernelError
+
+TCP_ENO_BASE: Final = 0x454E00
+TCP_ENO_ENABLED: Final = TCP_ENO_BASE + 1
+TCP_ENO_TEPS: Final = TCP_ENO_BASE + 2
+TCP_ENO_SELF_AWARE: Final = TCP_ENO_BASE + 3
+TCP_ENO_PEER_AWARE: Final = TCP_ENO_BASE + 4
+TCP_ENO_ROLEOVERRIDE: Final = TCP_ENO_BASE + 5
+TCP_ENO_ROLE: Final = TCP_ENO_BASE + 6
+TCP_ENO_NEGTEP: Final = TCP_ENO_BASE + 7
+TCP_ENO_TRANSCRIPT: Final = TCP_ENO_BASE + 8
+TCP_ENO_SESSID: Final = TCP_ENO_BASE + 9
+TCP_ENO_STATE: Final = TCP_ENO_BASE + 10
+TCP_ENO_RAW: Final = TCP_ENO_BASE + 11
+TCP_ENO_VERSION: Final = TCP_ENO_BASE + 12
+TCP_ENO_RESULT: Final = TCP_ENO_BASE + 13
+TCP_ENO_CONFIG: Final = TCP_ENO_BASE + 14
+
+ABI_VERSION: Final = 1
+OPTION_ROOM: Final = 40
+"""bytes to offer getsockopt for TCP_ENO_TEPS and TCP_ENO_RAW"""
+TRANSCRIPT_ROOM: Final = 80
+SESSION_ID_ROOM: Final = 64
+
+_RESULT = struct.Struct("8B80s")
+# UDP and foreign kernels; MPTCP answers for itself where nothing is attached
+_NO_ENO = (errno.ENOPROTOOPT, errno.EOPNOTSUPP)
+
+
+class Result(NamedTuple):
+    """What TCP-ENO made of a socket (RFC 8547 section 4)."""
+
+    state: State
+    reason: Reason
+    role: Role
+    """this host's (section 4.3); void unless ENCRYPTED"""
+    tep_byte: int
+    """the negotiated TEP as host B sent it, "v" included (section 5.1)"""
+    peer_aware: bool
+    """the remote application-aware bit (section 4.2)"""
+    self_aware: int
+    """0, 1, or 2 = mandatory"""
+    resumed: bool
+    """both hosts sent resumption suboptions (RFC 8548 section 3.5)"""
+    transcript: bytes
+    """host A's SYN-form option, then host B's (section 4.8)"""
+
+
+def _off(reason: Reason) -> Result:
+    return Result(State.OFF, reason, Role.A, 0, False, 0, False, b"")
+
+
+NOT_CONFIGURED: Final = _off(Reason.NOT_CONFIGURED)
+UNAVAILABLE: Final = _off(Reason.UNAVAILABLE)
+
+
+def configure(
+    sock: socket.socket, *, teps: bytes, self_aware: int = 0, role_b: bool = False
+) -> bool:
+    """Make a TCP socket negotiate encryption when it connects or accepts.
+
+    ``teps``: TEP identifiers (0x20-0x7f), in increasing priority (RFC 8547
+    section 4.5), at most 37; none switches ENO off.  ``self_aware``: the
+    application-aware bit, 2 = mandatory (section 4.2).  ``role_b``: send
+    b = 1, for one side of a simultaneous open.
+
+    Returns False where this host has no ENO.  Raises ValueError for values
+    that cannot be meant, OSError (EISCONN) for a connected socket, KernelError
+    if another version of the BPF programs is attached.
+    """
+    if not 0 <= self_aware <= 2:
+        raise ValueError(f"self_aware={self_aware!r}: 0, 1, or 2 (mandatory)")
+    value = bytes((ABI_VERSION, self_aware, role_b)) + teps
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, TCP_ENO_CONFIG, value)
+    except OSError as error:
+        return _explain(error, f"teps={teps.hex() or 'none'}")
+    return True
+
+
+def _explain(error: OSError, what: str) -> bool:
+    if error.errno in _NO_ENO[:1]:
+        return False
+    if error.errno == errno.EPROTONOSUPPORT:
+        raise KernelError(
+            error.errno,
+            f"the attached BPF programs do not speak version {ABI_VERSION} of the socket "
+            "options: run 'pyeno detach', then 'pyeno attach' of this version",
+        ) from None
+    if error.errno == errno.EINVAL:
+        raise ValueError(
+            f"{what}: at most 37 different TEP identifiers, each 0x20-0x7f"
+        ) from None
+    raise error
+
+
+def result(sock: socket.socket) -> Result:
+    """What became of the negotiation, in one system call.
+
+    ``state`` is OFF with reason UNAVAILABLE where this host has no ENO.
+    """
+    try:
+        value = sock.getsockopt(socket.IPPROTO_TCP, TCP_ENO_RESULT, _RESULT.size)
+    except OSError as error:
+        if error.errno in _NO_ENO:
+            return UNAVAILABLE
+        raise
+    state, reason, tep_byte, role, peer_aware, self_aware, resumed, size, transcript = (
+        _RESULT.unpack(value)
+    )
+    return Result(
+        State(state),
+        Reason(reason),
+        Role.B if role else Role.A,
+        tep_byte,
+        bool(peer_aware),
+        self_aware,
+        bool(resumed),
+        transcript[:size],
+    )
+
+
+def set_session_id(sock: socket.socket, session_id: bytes) -> None:
+    """Let other readers of the socket see the session ID (RFC 8547 section 5.1).
+
+    33-64 bytes, once, after the key exchange; OSError otherwise (EINVAL,
+    EEXIST, ENOTCONN).
+    """
+    sock.setsockopt(socket.IPPROTO_TCP, TCP_ENO_SESSID, session_id)
+
+
+def session_id(sock: socket.socket) -> bytes:
+    """The session ID; OSError (ENOTCONN) if there is none yet."""
+    return sock.getsockopt(socket.IPPROTO_TCP, TCP_ENO_SESSID, SESSION_ID_ROOM)
+
+
+def set_raw_option(sock: socket.socket, option: bytes) -> None:
+    """Send this SYN-form option as it is, instead of one made of TEPs.
+
+    An active opener sends it in its SYN; a listener answers every SYN that
+    carries one well-formed ENO option with it, provided its "b" bit is 1
+    (RFC 8547 section 4.2).  Empty: back to the TEPs.  OSError (EINVAL) for an
+    ill-formed one (section 4.4).
+    """
+    sock.setsockopt(socket.IPPROTO_TCP, TCP_ENO_RAW, option)
+
+
+def raw_option(sock: socket.socket) -> bytes:
+    """The SYN-form option this socket sent, or would send; empty if none."""
+    return sock.getsockopt(socket.IPPROTO_TCP, TCP_ENO_RAW, OPTION_ROOM)
+
+
+def version(sock: socket.socket) -> int | None:
+    """The attached programs' ABI version; None where nothing is attached."""
+    try:
+        return sock.getsockopt(socket.IPPROTO_TCP, TCP_ENO_VERSION)
+    except OSError as error:
+        if error.errno in _NO_ENO:
+            return None
+        raise

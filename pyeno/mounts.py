@@ -1,0 +1,87 @@
+"""Where cgroup2 and bpffs are: /proc/mounts, not guesses.
+
+cgroup2 is at /sys/fs/cgroup on most systems and at /sys/fs/cgroup/unified on
+hybrid ones; bpffs is at /sys/fs/bpf, unless nobody mounted it.
+"""
+
+import ctypes
+import errno
+import os
+import re
+from pathlib import Path
+
+from pyeno.errors import KernelError
+
+
+def find(kind: str) -> tuple[Path, ...]:
+    """Mount points of a file system type, in the order of /proc/mounts."""
+    lines = Path("/proc/mounts").read_text("utf-8", "surrogateescape").splitlines()
+    return tuple(
+        Path(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[1]))
+        for fields in (line.split() for line in lines)
+        if fields[2] == kind
+    )
+
+
+def cgroup_root() -> Path:
+    """The cgroup2 mount; :class:`KernelError` if there is none."""
+    for mount in find("cgroup2"):
+        return mount
+    raise KernelError(
+        errno.ENOENT,
+        "no cgroup2 file system is mounted: run 'mount -t cgroup2 none /sys/fs/cgroup/unified' "
+        "(make the directory first)",
+    )
+
+
+def cgroup_directory(cgroup: str | None) -> Path:
+    """An existing directory of cgroup2; the root by default."""
+    root = cgroup_root()
+    if cgroup is None:
+        return root
+    path = Path(cgroup).resolve()
+    if not (path / "cgroup.procs").exists() or not path.is_relative_to(root):
+        raise KernelError(
+            errno.ENOENT, f"{cgroup} is no cgroup2 directory: choose one below {root}"
+        )
+    return path
+
+
+def cgroup_path(number: int) -> str | None:
+    """The directory of a cgroup id, which is its inode number; None if it is gone."""
+    root = cgroup_root()
+    if root.stat().st_ino == number:
+        return str(root)
+    for path in root.rglob("*/"):
+        try:
+            if path.stat().st_ino == number:
+                return str(path)
+        except FileNotFoundError:
+            continue
+    return None
+
+
+def own_cgroup() -> Path | None:
+    """This process's cgroup2 directory."""
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        if line.startswith("0::"):
+            return cgroup_root() / line[3:].lstrip("/")
+    return None
+
+
+def ensure_bpffs(pin: Path) -> None:
+    """Have bpffs under ``pin``'s parent, mounting it where it usually is."""
+    parent = pin.parent
+    if any(parent.is_relative_to(mount) for mount in find("bpf")):
+        return
+    usual = Path("/sys/fs/bpf")
+    if parent != usual:
+        raise KernelError(errno.ENOENT, f"{pin} is not in a bpffs: choose one below {usual}")
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mount(b"bpf", os.fsencode(usual), b"bpf", 0, b"mode=0700"):
+        error = ctypes.get_errno()
+        raise KernelError(
+            error,
+            f"bpffs is not mounted at {usual} and cannot be: {os.strerror(error)}; "
+            f"as root, run 'mount -t bpf bpf {usual}'",
+        )

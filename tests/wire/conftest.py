@@ -1,0 +1,92 @@
+"""The kernel half, loaded for the tests' process alone, and a wire to use it on.
+
+Without root or BPF these tests are skipped, unless ``PYENO_WIRE=require``,
+which CI sets: there a host that cannot run them fails.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from wire.netns import PREFIX, Wire, run, sweep
+
+from pyeno import attach, mounts
+from pyeno.errors import KernelError
+
+
+class Attached(NamedTuple):
+    cgroup: Path
+    pin: Path
+    status: attach.Status
+
+
+def _lack() -> str | None:
+    if os.geteuid():
+        return "needs root"
+    for tool in ("ip", "nft"):
+        if not shutil.which(tool):
+            return f"needs {tool}"
+    return None
+
+
+def _refuse(why: str) -> None:
+    if os.environ.get("PYENO_WIRE") == "require":
+        pytest.fail(f"PYENO_WIRE=require, but {why}")
+    pytest.skip(why)
+
+
+def move_to(cgroup: Path) -> None:
+    """Put this process into a cgroup."""
+    (cgroup / "cgroup.procs").write_text(str(os.getpid()))
+
+
+@pytest.fixture(scope="session")
+def cgroup() -> Iterator[Path]:
+    """A cgroup of the test run's own, with this process in it."""
+    why = _lack()
+    if why:
+        _refuse(why)
+    sweep(mounts.cgroup_root())
+    home = mounts.own_cgroup()
+    assert home
+    path = mounts.cgroup_root() / f"{PREFIX}-{os.getpid()}"
+    path.mkdir()
+    try:
+        move_to(path)
+        yield path
+    finally:
+        move_to(home)
+        path.rmdir()
+
+
+@pytest.fixture(scope="session")
+def attached(cgroup: Path) -> Iterator[Attached]:
+    """pyeno attached to that cgroup, pinned out of everybody's way."""
+    pin = Path(f"/sys/fs/bpf/{PREFIX}-{os.getpid()}")
+    try:
+        status = attach.attach(str(cgroup), str(pin))
+    except KernelError as error:
+        _refuse(str(error))
+        raise
+    try:
+        yield Attached(cgroup, pin, status)
+    finally:
+        attach.detach(str(pin))
+
+
+@pytest.fixture(scope="session")
+def _shared_wire(attached: Attached) -> Iterator[Wire]:
+    with Wire() as wire:
+        yield wire
+
+
+@pytest.fixture
+def wire(_shared_wire: Wire) -> Wire:
+    """Two namespaces joined by a cable, where ENO is attached."""
+    return _shared_wire
+
+
+__all__ = ["Attached", "attached", "cgroup", "move_to", "run", "wire"]
