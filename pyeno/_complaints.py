@@ -48,7 +48,9 @@ def frame_size(size: int, most: int) -> ValueError:
 
 
 def sealed_after_fin() -> LocalProtocolError:
-    return LocalProtocolError("seal: FINp was sealed, no frame may follow (RFC 8548 section 3.7)")
+    return LocalProtocolError(
+        "seal: FINp was sealed, no frame may follow (RFC 8548 section 3.7)"
+    )
 
 
 def offset_exhausted() -> LocalProtocolError:

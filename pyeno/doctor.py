@@ -53,7 +53,10 @@ def _check_kernel() -> Check:
     release, wanted = platform.release(), ".".join(map(str, KERNEL_MIN))
     if _release() < KERNEL_MIN:
         return Check(
-            "kernel", False, f"Linux {release}; {wanted} or newer", "apt install linux-image-amd64"
+            "kernel",
+            False,
+            f"Linux {release}; {wanted} or newer",
+            "apt install linux-image-amd64",
         )
     late = (
         "listeners may be configured before or after listen()"
@@ -73,7 +76,9 @@ def _check_cgroup2() -> Check:
     try:
         return Check("cgroup2", True, f"mounted at {mounts.cgroup_root()}")
     except KernelError as error:
-        command = "mkdir -p /sys/fs/cgroup/unified; mount -t cgroup2 none /sys/fs/cgroup/unified"
+        command = (
+            "mkdir -p /sys/fs/cgroup/unified; mount -t cgroup2 none /sys/fs/cgroup/unified"
+        )
         return Check("cgroup2", False, str(error.strerror), command)
 
 
@@ -136,7 +141,10 @@ def _check_backend() -> Check:
     if backend == "native":
         return Check("backend", True, "native (compiled core)")
     return Check(
-        "backend", False, "pure Python: slow", "pip install --force-reinstall --no-binary :all: pyeno"
+        "backend",
+        False,
+        "pure Python: slow",
+        "pip install --force-reinstall --no-binary :all: pyeno",
     )
 
 
@@ -145,7 +153,9 @@ def _check_entropy() -> Check:
     try:
         os.getrandom(1, os.GRND_NONBLOCK)
     except BlockingIOError:
-        return Check("entropy", False, "the kernel's generator is not ready", "apt install rng-tools5")
+        return Check(
+            "entropy", False, "the kernel's generator is not ready", "apt install rng-tools5"
+        )
     return Check("entropy", True, "getrandom() is ready")
 
 

@@ -8,6 +8,7 @@ first RemoteProtocolError resets the connection, forgets the keys and is
 raised again by every later call.
 """
 
+import contextlib
 import select
 import socket
 import threading
@@ -30,7 +31,8 @@ READ_SIZE = 1 << 17
 BATCH_SIZE = 4 * (1 << 16) + 64
 """Sealed bytes handed to the kernel in one call: four of the largest frames."""
 CLOSE_SECONDS = 5.0
-"""How long close() waits for room in the kernel's buffer for the FINp frame."""
+"""How long close() of a blocking socket waits for room in the kernel's buffer
+for the last frames; with a timeout no longer than that, non-blocking not at all."""
 
 _recv_into = BaseSocket.recv_into  # type: ignore[attr-defined]
 _send = BaseSocket.send  # type: ignore[attr-defined]
@@ -85,10 +87,15 @@ class Link:
                 while not self.connection.established:
                     self._flush()
                     self._receive_init(until)
-                kernel.set_session_id(self._sock, self.connection.session_id)
+                self._publish()
                 self._flush()
             except RemoteProtocolError as error:
                 raise self.fail(error) from None
+
+    def _publish(self) -> None:
+        """Tell the host's own tools the session ID; without it all the same."""
+        with contextlib.suppress(OSError):
+            kernel.set_session_id(self._sock, self.connection.session_id)
 
     def _receive_init(self, until: float | None) -> None:
         late = time.monotonic() >= self._deadline
@@ -141,10 +148,19 @@ class Link:
                 self._peeked += self._take(self.connection.read, size - len(self._peeked))
             return self._peeked[:size]
 
-    @property
     def pending(self) -> int:
-        """Application bytes that recv() gives without a system call."""
-        return len(self._peeked) + self.connection.awaited
+        """Application bytes that recv() gives without a system call: select()
+        does not know of them."""
+        if not self.connection.established:
+            return 0
+        with self.reading:
+            self.check()
+            if not self._peeked and not self.connection.awaited:
+                try:
+                    self._peeked = self.connection.read(READ_SIZE)
+                except RemoteProtocolError as error:
+                    raise self.fail(error) from None
+            return len(self._peeked) + self.connection.awaited
 
     def _take(self, read: Callable[..., Taken], wish: object) -> Taken:
         self.check()
@@ -263,7 +279,7 @@ class Link:
     def finish(self, *, closing: bool = False) -> None:
         """Send the frame with FINp, once (RFC 8548 section 3.7).
 
-        ``closing``: wait at most CLOSE_SECONDS for room.
+        ``closing``: wait for room no longer than CLOSE_SECONDS says.
         """
         if not closing:
             self.handshake()
@@ -282,9 +298,12 @@ class Link:
                 self._flush()
 
     def _drain(self) -> None:
-        deadline = time.monotonic() + CLOSE_SECONDS
+        timeout = self._sock.gettimeout()
+        patience = CLOSE_SECONDS if timeout is None else min(timeout, CLOSE_SECONDS)
+        deadline = time.monotonic() + patience
         while self._unsent:
-            wait(self._sock, select.POLLOUT, deadline)
+            if not ready(self._sock, select.POLLOUT):
+                wait(self._sock, select.POLLOUT, deadline)
             sent = _send(self._sock, self._unsent, socket.MSG_DONTWAIT)
             self._unsent = self._unsent[sent:]
 

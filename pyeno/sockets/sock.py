@@ -254,9 +254,13 @@ class Socket(socket.socket):
         return len(data), [], 0, None
 
     def pending(self) -> int:
-        """Application bytes that recv() gives without waiting for the network."""
+        """Application bytes that recv() gives without waiting for the network.
+
+        As with ``ssl``: select() does not see them, so a program that waits
+        with it asks this first, or reads until BlockingIOError.
+        """
         link = self._encrypted()
-        return 0 if link is None else link.pending
+        return 0 if link is None else link.pending()
 
     # -- sending -------------------------------------------------------------
 

@@ -109,5 +109,3 @@ def assert_plain(ends: Ends, active: Reason, passive: Reason) -> None:
 
 def no_eno(segments: list[Segment]) -> bool:
     return not any(s.eno for s in segments)
-
-

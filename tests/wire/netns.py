@@ -85,12 +85,17 @@ class Namespace:
         return sock
 
     @contextlib.contextmanager
-    def rules(self, text: str, hook: str = "prerouting", priority: int = -300) -> Iterator[None]:
+    def rules(
+        self, text: str, hook: str = "prerouting", priority: int = -300
+    ) -> Iterator[None]:
         """nft rules on what this namespace receives (or, hook="output", sends)."""
         lines = "\n".join(f"add rule inet eno c {line}" for line in text.strip().splitlines())
         kind = f"{{ type filter hook {hook} priority {priority}; }}"
         self.run(
-            "nft", "-f", "-", stdin=f"add table inet eno\nadd chain inet eno c {kind}\n{lines}\n"
+            "nft",
+            "-f",
+            "-",
+            stdin=f"add table inet eno\nadd chain inet eno c {kind}\n{lines}\n",
         )
         try:
             yield

@@ -160,7 +160,14 @@ class Failing(Other):
 
 @pytest.mark.parametrize(
     ("name", "calls"),
-    [("create_map", 3), ("pin", 0), ("pin", 7), ("create_link", 0), ("create_link", 3), ("pin", 13)],
+    [
+        ("create_map", 3),
+        ("pin", 0),
+        ("pin", 7),
+        ("create_link", 0),
+        ("create_link", 3),
+        ("pin", 13),
+    ],
 )
 def test_failure_midway_leaves_nothing(
     elsewhere: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, name: str, calls: int

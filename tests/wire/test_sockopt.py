@@ -138,7 +138,9 @@ def test_reading_what_there_is_not(wire: Wire, sock: socket.socket) -> None:
     with connection(wire, tcpcrypt, unconfigured) as ends:
         for end in (sock, ends.a, ends.b):
             for option in options:
-                assert refused(lambda o=option, e=end: e.getsockopt(TCP, o, 80)) == errno.ENOTCONN
+                assert (
+                    refused(lambda o=option, e=end: e.getsockopt(TCP, o, 80)) == errno.ENOTCONN
+                )
         assert ends.a.getsockopt(TCP, kernel.TCP_ENO_STATE) == (
             State.DISABLED | Reason.SYN_ACK_WITHOUT_ENO << 8
         )
