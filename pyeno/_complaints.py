@@ -12,7 +12,8 @@ def private_key_length(size: int) -> ValueError:
 
 def public_key_length(size: int) -> RemoteProtocolError:
     return RemoteProtocolError(
-        f"public key: {size} bytes, Curve25519 takes 32 (RFC 8548 section 5); connection aborted"
+        f"public key: {size} bytes, Curve25519 takes 32 (RFC 8548 section 5); "
+        "connection aborted"
     )
 
 
@@ -65,7 +66,8 @@ def no_room(room: int) -> ValueError:
 
 def urgent_field(urgent: int, size: int) -> ValueError:
     return ValueError(
-        f"urgent: {urgent} with {size} bytes of data; allowed: 0 to {size - 1}, data in one frame"
+        f"urgent: {urgent} with {size} bytes of data; allowed: 0 to {size - 1}, "
+        "data in one frame"
     )
 
 

@@ -9,6 +9,7 @@ code of our own.
 import os
 import platform
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 from pyeno._backend import backend
@@ -21,9 +22,7 @@ PROVIDERS = ("libsodium", "libcrypto", "cryptography")
 @cache
 def sodium_path() -> str:
     """The shared object to look libsodium's functions up in."""
-    import nacl._sodium
-
-    return str(nacl._sodium.__file__)
+    return str(import_module("nacl._sodium").__file__)
 
 
 def _aes_instructions() -> bool:

@@ -11,7 +11,7 @@ from c_framer cimport *
 from pyeno._native.secret cimport Secret
 from sodium cimport sodium, sodium_load
 
-from pyeno import _complaints as say
+import pyeno._complaints as say
 from pyeno._pure.foreign import foreign_aead
 
 include "loaded.pxi"

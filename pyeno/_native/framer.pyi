@@ -3,6 +3,8 @@ from typing import final
 from pyeno._native.secret import Secret
 from pyeno._values import Buffer
 
+def offers(aead: int, name: str) -> bool: ...
+
 @final
 class Sealer:
     def __init__(

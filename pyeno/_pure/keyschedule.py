@@ -1,7 +1,7 @@
 """The key schedule, pure twin (RFC 8548 sections 3.1, 3.3, 3.4, 3.5)."""
 
 import hmac
-from typing import Any, NoReturn, final
+from typing import Any, final
 
 from pyeno._complaints import schedule_wiped, unknown_aead
 from pyeno._pure.secret import Secret
@@ -87,7 +87,7 @@ class KeySchedule:
     original_role: Role
     session_id: bytes
 
-    def __init__(self) -> NoReturn:
+    def __init__(self) -> None:
         raise TypeError("KeySchedule: use KeySchedule.extract() or KeySchedule.resume()")
 
     def __repr__(self) -> str:

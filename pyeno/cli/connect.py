@@ -32,8 +32,9 @@ def run(options: argparse.Namespace) -> int:
 def _open(options: argparse.Namespace, config: Config) -> Session:
     """Try each address of the host; a peer that breaks the protocol is reported,
     a host that cannot be reached raises OSError."""
+    host, port = options.address
     failure: OSError | None = None
-    for family, *_, target in socket.getaddrinfo(*options.address, 0, socket.SOCK_STREAM):
+    for family, *_, target in socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM):
         sock = Socket(family, socket.SOCK_STREAM, config=config)
         sock.settimeout(options.timeout)
         session = Session(sock, target)
@@ -46,4 +47,4 @@ def _open(options: argparse.Namespace, config: Config) -> Session:
             failure = error
             continue
         return session
-    raise failure or OSError(f"{options.address[0]}: no address found")
+    raise failure or OSError(f"{host}: no address found")

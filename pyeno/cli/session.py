@@ -1,6 +1,7 @@
 """One connection of ``listen`` or ``connect``: count bytes, tell how it ended."""
 
 import json
+import os
 import socket
 import sys
 import threading
@@ -116,7 +117,7 @@ def stdio(session: Session) -> None:
 
 def _send_stdin(session: Session) -> None:
     try:
-        while data := sys.stdin.buffer.read1(CHUNK):
+        while data := os.read(sys.stdin.fileno(), CHUNK):
             session.send(data)
         session.sock.shutdown(socket.SHUT_WR)
     except (OSError, PyenoError) as error:

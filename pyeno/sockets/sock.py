@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pyeno import kernel, tep
-from pyeno._values import Buffer, Outcome
+from pyeno._values import Outcome
 from pyeno.config import Config, as_config
 from pyeno.constants import Reason, State
 from pyeno.errors import EncryptionRequiredError, LocalProtocolError
@@ -273,24 +273,24 @@ class Socket(socket.socket):
             )
         return link
 
-    def send(self, data: Buffer, flags: int = 0) -> int:
+    def send(self, data: Any, flags: int = 0) -> int:
         link = self._sending(flags)
         return super().send(data, flags) if link is None else link.send(data)
 
-    def sendall(self, data: Buffer, flags: int = 0) -> None:
+    def sendall(self, data: Any, flags: int = 0) -> None:
         link = self._sending(flags)
         if link is None:
             return super().sendall(data, flags)
         return link.sendall(data)
 
-    def sendto(self, data: Buffer, *rest: Any) -> int:  # type: ignore[override]
+    def sendto(self, data: Any, *rest: Any) -> int:
         if self._encrypted() is None:
             return super().sendto(data, *rest)
         raise LocalProtocolError("sendto: an encrypted connection has one peer; call send()")
 
     def sendmsg(
         self,
-        buffers: Iterable[Buffer],
+        buffers: Iterable[Any],
         ancdata: Iterable[Any] = (),
         flags: int = 0,
         address: Any = None,

@@ -20,11 +20,12 @@ from pyeno.errors import (
     TruncationError,
 )
 from pyeno.events import DataReceived, EncryptionEnabled, EndOfStream, Event, Rekeyed
+from pyeno.tcpcrypt.agreement import Secret
 from pyeno.tcpcrypt.framer import Opener, Sealer
 from pyeno.tcpcrypt.handshake import Agreed, Handshake, HandshakeState
 from pyeno.tcpcrypt.keylog import KeyLog
 from pyeno.tcpcrypt.keyschedule import Generations, KeySchedule
-from pyeno.tcpcrypt.schemes import Randomness, Secret
+from pyeno.tcpcrypt.schemes import Randomness
 from pyeno.tcpcrypt.system import SYSTEM
 
 _EVENT_READ = 1 << 16

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from pyeno._values import Buffer
 from pyeno.constants import INIT1_MAGIC, INIT2_MAGIC, N_A_LEN, N_B_LEN, Role
 from pyeno.errors import LocalProtocolError, RemoteProtocolError
+from pyeno.tcpcrypt.agreement import Secret
 from pyeno.tcpcrypt.messages import (
     Init1,
     Init2,
@@ -26,7 +27,7 @@ from pyeno.tcpcrypt.messages import (
     parse_init1,
     parse_init2,
 )
-from pyeno.tcpcrypt.schemes import SCHEMES, KeyPair, Randomness, Secret
+from pyeno.tcpcrypt.schemes import SCHEMES, KeyPair, Randomness
 
 
 class Agreed(NamedTuple):

@@ -18,18 +18,18 @@ PACKAGE = ROOT / "pyeno"
 STAGES = {"option", "negotiation", "handshake", "keyschedule", "framer"}
 TWINS = ("pyeno._native", "pyeno._pure")
 STAGE_PACKAGES = {"pyeno", "pyeno.tcpcrypt", *TWINS}
-DOES_IO = {"sockets", "aio", "relay", "kernel", "cli", "demo", "__main__"}
+DOES_IO = {"doctor", "sockets", "aio", "relay", "kernel", "cli", "demo", "__main__"}
 IO_MODULES = {
     "asyncio", "fcntl", "http", "multiprocessing", "select", "selectors", "signal",
     "socket", "socketserver", "subprocess", "urllib",
 }  # fmt: skip
 # a module imports none of a higher layer; those not named here are only helpers
 LAYERS: tuple[set[str], ...] = (
-    {"_version", "_values", "constants", "errors", "_backend", "_wording"},
+    {"_version", "_values", "constants", "errors", "_backend", "_wording", "_complaints"},
     STAGES,
     {"tep", "tcpcrypt", "tls", "config", "events"},
     {"connection"},
-    {"kernel", "sockets", "aio"},
+    {"kernel", "attach", "doctor", "mounts", "sockets", "aio"},
     {"relay"},
     {"cli", "demo", "__main__"},
 )

@@ -173,13 +173,13 @@ def test_failure_midway_leaves_nothing(
     elsewhere: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, name: str, calls: int
 ) -> None:
     path, pin = elsewhere
-    fds = len(os.listdir("/proc/self/fd"))
+    fds = len(list(Path("/proc/self/fd").iterdir()))
     failing = Failing(name, calls)
     monkeypatch.setattr(attach, "_native", lambda: failing)
     with pytest.raises(KernelError, match="Cannot allocate memory"):
         attach.attach(str(path), str(pin))
     assert not pin.exists() and not attached_ids(path)
-    assert len(os.listdir("/proc/self/fd")) == fds
+    assert len(list(Path("/proc/self/fd").iterdir())) == fds
 
 
 def test_what_a_killed_attach_left_is_replaced(elsewhere: tuple[Path, Path]) -> None:
