@@ -22,8 +22,8 @@ COMMANDS = {
 }
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line; each subcommand adds its own arguments."""
+def parser(wanted: str | None = None) -> argparse.ArgumentParser:
+    """The command line; only the wanted command's module is imported."""
     top = argparse.ArgumentParser(
         prog="pyeno",
         description="TCP that encrypts itself: TCP-ENO (RFC 8547) and tcpcrypt (RFC 8548).",
@@ -31,6 +31,9 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"pyeno {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, summary in COMMANDS.items():
+        if name != wanted:
+            commands.add_parser(name, help=summary)
+            continue
         module = import_module(f"pyeno.cli.{name}")
         sub = commands.add_parser(name, help=summary, description=module.__doc__)
         module.add_arguments(sub)
@@ -40,7 +43,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; errors become one line on standard error."""
-    options = parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    options = parser(next((word for word in words if word in COMMANDS), None)).parse_args(words)
     try:
         status: int = options.run(options)
     except ConfigError as error:
