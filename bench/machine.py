@@ -12,6 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pyeno
+
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -32,7 +34,9 @@ def describe() -> dict[str, Any]:
         "kernel": platform.release(),
         "python": sys.version.split()[0],
         "openssl": ssl.OPENSSL_VERSION,
-        **{name: version(name) for name in ("pyeno", "PyNaCl", "cryptography")},
+        "pyeno": pyeno.__version__,
+        "backend": pyeno.backend,
+        **{name: version(name) for name in ("PyNaCl", "cryptography")},
     }
 
 

@@ -70,7 +70,8 @@ class Session:
         else:
             return
         with _printing:
-            print(line, file=sys.stderr, flush=True)
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()
 
     def as_dict(self) -> dict[str, Any]:
         """The contract's fields, and ``error`` where there was one."""
