@@ -1,5 +1,7 @@
 """Bytes → words, with the figures' own bytes and with damaged ones."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -89,7 +91,7 @@ FRAMES = b"".join(b"\x00" + n.to_bytes(2, "big") + b"x" * n for n in (17, 300, 2
 def test_frames_are_counted_however_the_stream_is_cut(cuts: list[int]) -> None:
     stream = b"12345" + FRAMES
     borders = [0, *sorted(cut for cut in cuts if cut < len(stream)), len(stream)]
-    pieces = [stream[a:b] for a, b in zip(borders, borders[1:], strict=False)]
+    pieces = [stream[a:b] for a, b in pairwise(borders)]
     assert explain.count_frames(pieces, 5) == FrameCount(3, 17, 300, 0)
 
 
