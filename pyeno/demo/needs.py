@@ -9,11 +9,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from pyeno import mounts
+from pyeno import doctor
 from pyeno.demo.hosts import eno_attached
 
 _CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13, "CAP_SYS_ADMIN": 21, "CAP_BPF": 39}
-_TOOLS = {"ip": "iproute2", "tcpdump": "tcpdump"}
+# of the doctor's; the demo attaches by itself
+_CHECKS = {"kernel", "bpf", "cgroup2", "entropy", "aeads", "demo tools"}
 
 
 class Lack(NamedTuple):
@@ -26,7 +27,7 @@ class Lack(NamedTuple):
 
 def lacks(size: int) -> list[Lack]:
     """Everything missing for files of ``size`` bytes; empty: the demo can run."""
-    return [*_privilege(), *_tools(), *_room(size), *_bpf()]
+    return [*_privilege(), *_host(), *_loader(), *_room(size)]
 
 
 def _privilege() -> Iterator[Lack]:
@@ -42,10 +43,16 @@ def _privilege() -> Iterator[Lack]:
         yield Lack("capabilities", detail, "start the container with --privileged")
 
 
-def _tools() -> Iterator[Lack]:
-    for tool, package in _TOOLS.items():
-        if shutil.which(tool) is None:
-            yield Lack(tool, f"{tool} is not installed", f"apt-get install {package}")
+def _host() -> Iterator[Lack]:
+    for check in doctor.examine():
+        if check.name in _CHECKS and not check.ok:
+            yield Lack(check.name, check.detail, check.remedy)
+
+
+def _loader() -> Iterator[Lack]:
+    if not eno_attached() and find_spec("pyeno._native.kernel") is None:
+        detail = "the compiled loader of the BPF programs is missing"
+        yield Lack("loader", detail, "apt-get install gcc && pip install --force-reinstall .")
 
 
 def _room(size: int) -> Iterator[Lack]:
@@ -56,13 +63,3 @@ def _room(size: int) -> Iterator[Lack]:
     if free < needed:
         detail = f"{scratch} has {free >> 20} MiB free, {needed >> 20} are needed"
         yield Lack("disk", detail, "TMPDIR=/path/with/room pyeno demo")
-
-
-def _bpf() -> Iterator[Lack]:
-    if eno_attached():
-        return
-    if not mounts.find("cgroup2"):
-        yield Lack("cgroup2", "no cgroup2 is mounted", "mount -t cgroup2 none /sys/fs/cgroup")
-    if find_spec("pyeno._native.kernel") is None:
-        detail = "the compiled loader of the BPF programs is missing"
-        yield Lack("loader", detail, "apt-get install gcc && pip install --force-reinstall .")

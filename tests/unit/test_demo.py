@@ -17,7 +17,7 @@ from pyeno.demo.report import lines, style_for
 @pytest.fixture
 def able(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """A machine that lacks nothing."""
-    for name in ("_privilege", "_tools", "_bpf"):
+    for name in ("_privilege", "_host", "_loader"):
         monkeypatch.setattr(needs, name, lambda: iter(()))
     monkeypatch.setattr(needs, "_room", lambda size: iter(()))
     return monkeypatch
@@ -37,8 +37,7 @@ def test_missing_tools(
     told = json.loads(capsys.readouterr().out)
     assert told["ok"] is False
     remedies = {lack["name"]: lack["remedy"] for lack in told["missing"]}
-    assert remedies["ip"] == "apt-get install iproute2"
-    assert remedies["tcpdump"] == "apt-get install tcpdump"
+    assert remedies["demo tools"] == "apt install iproute2 tcpdump"
 
 
 def test_no_room() -> None:
