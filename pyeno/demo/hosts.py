@@ -90,6 +90,8 @@ class Hosts:
             inside = ("-n", host.namespace)
             ip(*inside, "address", "add", f"{host.address}/30", "dev", INTERFACE)
             ip(*inside, "link", "set", "lo", "up")
+            # no router solicitations and the like in the captures
+            ip(*inside, "link", "set", INTERFACE, "addrgenmode", "none")
             ip(*inside, "link", "set", INTERFACE, "up")
 
     def _attach(self) -> None:
