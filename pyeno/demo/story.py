@@ -109,10 +109,10 @@ def tell(size: int, keep: Path | None, say: Say) -> Report:
 
 
 def make_file(path: Path, size: int, marker: bytes) -> Path:
-    """Random bytes, every block of which ends with the marker."""
+    """Random bytes, every block of which begins with the marker."""
     with path.open("wb") as file:
         for _ in range(size // BLOCK):
-            file.write(os.urandom(BLOCK - len(marker)) + marker)
+            file.write(marker + os.urandom(BLOCK - len(marker)))
     return path
 
 
