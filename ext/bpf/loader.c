@@ -35,12 +35,14 @@ struct eno_program {
 	__u32 insn_count, map_count, function_count;
 };
 
+/* clang-format off */
 #define ENO_PROGRAM(stem, type, attach_type)                                                   \
 	{                                                                                      \
 		#stem, type, attach_type, stem##_insns, stem##_maps, stem##_functions,         \
 			ARRAY_LEN(stem##_insns), ARRAY_LEN(stem##_maps),                       \
 			ARRAY_LEN(stem##_functions)                                            \
 	}
+/* clang-format on */
 
 #include "eno_insns.h"
 

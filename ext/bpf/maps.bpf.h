@@ -83,8 +83,8 @@ ENO_MAP(eno_scratch, BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(__u32), sizeof(struct eno
 ENO_MAP(eno_slot, BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(__u32), sizeof(struct eno_request), 1, 0);
 ENO_MAP(eno_requests, BPF_MAP_TYPE_LRU_HASH, sizeof(__u64), sizeof(struct eno_request),
 	ENO_REQUESTS_MAX, 0);
-ENO_MAP(eno_flows, BPF_MAP_TYPE_LRU_HASH, sizeof(struct eno_flow), sizeof(__u64),
-	ENO_REQUESTS_MAX, 0);
+ENO_MAP(eno_flows, BPF_MAP_TYPE_LRU_HASH, sizeof(struct eno_flow), sizeof(__u64), ENO_REQUESTS_MAX,
+	0);
 
 static __always_inline int eno_same(const struct eno_bytes *a, const struct eno_bytes *b)
 {

@@ -55,6 +55,7 @@ static __always_inline struct eno_socket *eno_create(struct bpf_sock *sk)
 
 /* The value's first bytes, to a zeroed array; how many there are.  The buffer
  * may be longer than the value: the kernel rounds small ones up to 16 bytes. */
+/* clang-format off */
 #define ENO_READ(ctx, out, max) ({					\
 	const __u8 *value_ = (ctx)->optval, *end_ = (ctx)->optval_end;	\
 	int len_ = (ctx)->optlen;					\
@@ -68,6 +69,7 @@ static __always_inline struct eno_socket *eno_create(struct bpf_sock *sk)
 	}								\
 	len_ < (int)n_ ? len_ : n_;					\
 })
+/* clang-format on */
 
 /* Room to judge a value in, holding the value: w->options, w->options_len. */
 static __always_inline void eno_value(struct bpf_sockopt *ctx, struct eno_work *w)
@@ -176,8 +178,9 @@ static __always_inline int eno_wake_listener(struct bpf_sock *sk)
 
 	bpf_getsockopt(sk, IPPROTO_TCP, ENO_TCP_BPF_SOCK_OPS_CB_FLAGS, &flags, sizeof(flags));
 	flags |= BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG;
-	return bpf_setsockopt(sk, IPPROTO_TCP, ENO_TCP_BPF_SOCK_OPS_CB_FLAGS, &flags,
-			      sizeof(flags)) ? -ENO_EOPNOTSUPP : 0;
+	if (bpf_setsockopt(sk, IPPROTO_TCP, ENO_TCP_BPF_SOCK_OPS_CB_FLAGS, &flags, sizeof(flags)))
+		return -ENO_EOPNOTSUPP;
+	return 0;
 }
 
 static __always_inline int eno_enable(struct bpf_sock *sk, struct eno_socket *s, int on)
@@ -281,8 +284,8 @@ static __always_inline int eno_on_fast_open(struct bpf_sockopt *ctx)
 
 static __always_inline int eno_is_fast_open(struct bpf_sockopt *ctx)
 {
-	return ctx->level == IPPROTO_TCP && (ctx->optname == ENO_TCP_FASTOPEN ||
-					     ctx->optname == ENO_TCP_FASTOPEN_CONNECT);
+	return ctx->level == IPPROTO_TCP &&
+	       (ctx->optname == ENO_TCP_FASTOPEN || ctx->optname == ENO_TCP_FASTOPEN_CONNECT);
 }
 
 /* getsockopt: each writes the value and its length, or gives an errno. */
@@ -297,6 +300,7 @@ static __always_inline int eno_give_int(struct bpf_sockopt *ctx, __u32 value)
 	return 0;
 }
 
+/* clang-format off */
 #define ENO_GIVE(ctx, bytes, size, len) ({				\
 	__u8 *out_ = (ctx)->optval;					\
 	int err_ = -ENO_EINVAL;						\
@@ -307,6 +311,7 @@ static __always_inline int eno_give_int(struct bpf_sockopt *ctx, __u32 value)
 	}								\
 	err_;								\
 })
+/* clang-format on */
 
 static __noinline int eno_give_result(struct bpf_sockopt *ctx)
 {

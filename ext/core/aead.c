@@ -42,8 +42,7 @@ static int chacha_open(struct tcpcrypt_aead *a, const u8 *nonce, const u8 *ad, s
 }
 
 static const struct tcpcrypt_aead_ops sodium_gcm = { gcm_setup, gcm_seal, gcm_open, 0 };
-static const struct tcpcrypt_aead_ops sodium_chacha = { chacha_setup, chacha_seal, chacha_open,
-							0 };
+static const struct tcpcrypt_aead_ops sodium_chacha = { chacha_setup, chacha_seal, chacha_open, 0 };
 
 /* -- libcrypto ------------------------------------------------------------ */
 
@@ -70,7 +69,10 @@ static const struct {
 	const char *name;
 	size_t at;
 } evp_symbols[] = {
-#define SYMBOL(field, name) { name, offsetof(__typeof__(evp), field) }
+#define SYMBOL(field, name)                            \
+	{                                              \
+		name, offsetof(__typeof__(evp), field) \
+	}
 	SYMBOL(ctx_new, "EVP_CIPHER_CTX_new"),
 	SYMBOL(ctx_free, "EVP_CIPHER_CTX_free"),
 	SYMBOL(ctrl, "EVP_CIPHER_CTX_ctrl"),
@@ -201,8 +203,8 @@ const struct tcpcrypt_aead_ops *tcpcrypt_provider(unsigned aead, const char *nam
 	return 0;
 }
 
-int tcpcrypt_aead_setup(struct tcpcrypt_aead *a, const struct tcpcrypt_aead_ops *ops,
-			const u8 *key, size_t key_len)
+int tcpcrypt_aead_setup(struct tcpcrypt_aead *a, const struct tcpcrypt_aead_ops *ops, const u8 *key,
+			size_t key_len)
 {
 	tcpcrypt_aead_clear(a);
 	if (ops->setup(a, key))

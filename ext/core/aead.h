@@ -18,11 +18,11 @@ struct tcpcrypt_aead_ops {
 	/* 0 on success */
 	int (*setup)(struct tcpcrypt_aead *a, const u8 *key);
 	/* buf[0 .. len) becomes ciphertext, the tag follows it */
-	int (*seal)(struct tcpcrypt_aead *a, const u8 *nonce, const u8 *ad, size_t ad_len,
-		    u8 *buf, size_t len);
+	int (*seal)(struct tcpcrypt_aead *a, const u8 *nonce, const u8 *ad, size_t ad_len, u8 *buf,
+		    size_t len);
 	/* buf[0 .. len) with the tag at its end becomes plaintext; -1: FAIL */
-	int (*open)(struct tcpcrypt_aead *a, const u8 *nonce, const u8 *ad, size_t ad_len,
-		    u8 *buf, size_t len);
+	int (*open)(struct tcpcrypt_aead *a, const u8 *nonce, const u8 *ad, size_t ad_len, u8 *buf,
+		    size_t len);
 	void (*clear)(struct tcpcrypt_aead *a);
 };
 
@@ -39,8 +39,8 @@ int tcpcrypt_libcrypto_load(void);
 /* Provider names, in the order the table prefers them. */
 const struct tcpcrypt_aead_ops *tcpcrypt_provider(unsigned aead, const char *name);
 
-int tcpcrypt_aead_setup(struct tcpcrypt_aead *a, const struct tcpcrypt_aead_ops *ops,
-			const u8 *key, size_t key_len);
+int tcpcrypt_aead_setup(struct tcpcrypt_aead *a, const struct tcpcrypt_aead_ops *ops, const u8 *key,
+			size_t key_len);
 void tcpcrypt_aead_clear(struct tcpcrypt_aead *a);
 
 #endif

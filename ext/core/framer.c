@@ -5,8 +5,8 @@
 
 enum { FLAGS_LEN = 1, OVERHEAD = FRAME_HEADER_LEN + FLAGS_LEN + AE_TAG_LEN };
 
-int tcpcrypt_key_setup(struct tcpcrypt_key *k, const struct tcpcrypt_aead_ops *ops, const u8 *traffic,
-		       size_t key_len)
+int tcpcrypt_key_setup(struct tcpcrypt_key *k, const struct tcpcrypt_aead_ops *ops,
+		       const u8 *traffic, size_t key_len)
 {
 	if (tcpcrypt_aead_setup(&k->aead, ops, traffic, key_len))
 		return -1;

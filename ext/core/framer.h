@@ -35,13 +35,13 @@ struct tcpcrypt_opener {
 
 enum tcpcrypt_opened {
 	OPENED_FRAME,
-	OPENED_PARTIAL,	       /* the frame is not whole yet */
-	OPENED_REKEY,	       /* rekey = 1 and .next has no key yet */
-	OPENED_SHORT,	       /* clen leaves no room for flags and tag */
-	OPENED_FAIL,	       /* authentication failed */
-	OPENED_NO_URGENT,      /* URGp without the urgent field */
-	OPENED_URGENT_BEYOND,  /* urgent points past the frame's data */
-	OPENED_AFTER_FINP,     /* bytes follow the frame with FINp */
+	OPENED_PARTIAL,	      /* the frame is not whole yet */
+	OPENED_REKEY,	      /* rekey = 1 and .next has no key yet */
+	OPENED_SHORT,	      /* clen leaves no room for flags and tag */
+	OPENED_FAIL,	      /* authentication failed */
+	OPENED_NO_URGENT,     /* URGp without the urgent field */
+	OPENED_URGENT_BEYOND, /* urgent points past the frame's data */
+	OPENED_AFTER_FINP,    /* bytes follow the frame with FINp */
 };
 
 struct tcpcrypt_frame {
@@ -51,8 +51,8 @@ struct tcpcrypt_frame {
 	unsigned clen, urgent;
 };
 
-int tcpcrypt_key_setup(struct tcpcrypt_key *k, const struct tcpcrypt_aead_ops *ops, const u8 *traffic,
-		       size_t key_len);
+int tcpcrypt_key_setup(struct tcpcrypt_key *k, const struct tcpcrypt_aead_ops *ops,
+		       const u8 *traffic, size_t key_len);
 void tcpcrypt_key_clear(struct tcpcrypt_key *k);
 
 /* Stream bytes for len application bytes: one frame at least. */

@@ -6,8 +6,8 @@
 
 enum { HASH_LEN = 32 };
 
-void tcpcrypt_extract(u8 prk[K_LEN], struct tcpcrypt_bytes salt,
-		      const struct tcpcrypt_bytes *parts, size_t count)
+void tcpcrypt_extract(u8 prk[K_LEN], struct tcpcrypt_bytes salt, const struct tcpcrypt_bytes *parts,
+		      size_t count)
 {
 	alignas(16) u8 state[SODIUM_HMAC_STATE];
 	size_t i;

@@ -11,8 +11,8 @@ struct tcpcrypt_bytes {
 };
 
 /* PRK = Extract(salt, parts[0] | parts[1] | ...) */
-void tcpcrypt_extract(u8 prk[K_LEN], struct tcpcrypt_bytes salt,
-		      const struct tcpcrypt_bytes *parts, size_t count);
+void tcpcrypt_extract(u8 prk[K_LEN], struct tcpcrypt_bytes salt, const struct tcpcrypt_bytes *parts,
+		      size_t count);
 
 /* out = CPRF(key, constant | suffix, len), len <= 255 * 32 */
 void tcpcrypt_cprf(u8 *out, size_t len, const u8 key[K_LEN], u8 constant,

@@ -9,7 +9,10 @@ static const struct {
 	const char *name;
 	size_t at;
 } symbols[] = {
-#define SYMBOL(field, name) { name, offsetof(struct tcpcrypt_sodium, field) }
+#define SYMBOL(field, name)                                   \
+	{                                                     \
+		name, offsetof(struct tcpcrypt_sodium, field) \
+	}
 	SYMBOL(init, "sodium_init"),
 	SYMBOL(memzero, "sodium_memzero"),
 	SYMBOL(random, "randombytes_buf"),

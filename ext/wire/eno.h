@@ -47,22 +47,22 @@ enum {
  * pyeno.constants.Reason mirrors this list and a test compares them. */
 enum eno_reason {
 	ENO_NEGOTIATED = 0,
-	ENO_NOT_CONFIGURED = 1,		   /* ENO never enabled on this socket */
-	ENO_UNAVAILABLE = 2,		   /* the host cannot send the option */
-	ENO_SYN_WITHOUT_ENO = 3,	   /* 4.6 rule 1, passive opener */
-	ENO_SYN_ACK_WITHOUT_ENO = 4,	   /* 4.6 rule 1, active opener */
-	ENO_ACK_WITHOUT_ENO = 5,	   /* 4.6 rule 1, first ACK segment */
-	ENO_REPEATED_OPTION = 6,	   /* 4.1: more than one in a SYN */
-	ENO_LENGTH_BEYOND_END = 7,	   /* 4.4 rule 1 */
+	ENO_NOT_CONFIGURED = 1,		    /* ENO never enabled on this socket */
+	ENO_UNAVAILABLE = 2,		    /* the host cannot send the option */
+	ENO_SYN_WITHOUT_ENO = 3,	    /* 4.6 rule 1, passive opener */
+	ENO_SYN_ACK_WITHOUT_ENO = 4,	    /* 4.6 rule 1, active opener */
+	ENO_ACK_WITHOUT_ENO = 5,	    /* 4.6 rule 1, first ACK segment */
+	ENO_REPEATED_OPTION = 6,	    /* 4.1: more than one in a SYN */
+	ENO_LENGTH_BEYOND_END = 7,	    /* 4.4 rule 1 */
 	ENO_LENGTH_BYTE_NOT_BEFORE_TEP = 8, /* 4.4 rule 2 */
-	ENO_SAME_ROLE = 9,		   /* 4.6 rule 3: equal b bits */
-	ENO_PEER_NOT_AWARE = 10,	   /* 4.6 rule 3: mandatory mode */
-	ENO_VACUOUS = 11,		   /* 4.6: no TEP suboption at all */
-	ENO_NO_VALID_TEP = 12,		   /* 4.6 rule 2 */
-	ENO_SYN_COOKIE = 13,		   /* answered without state */
-	ENO_SYN_CHANGED = 14,		   /* a retransmitted SYN lost or altered it */
-	ENO_NO_ROOM = 15,		   /* 40 bytes of options are full */
-	ENO_MALFORMED = 16,		   /* kind or length byte impossible */
+	ENO_SAME_ROLE = 9,		    /* 4.6 rule 3: equal b bits */
+	ENO_PEER_NOT_AWARE = 10,	    /* 4.6 rule 3: mandatory mode */
+	ENO_VACUOUS = 11,		    /* 4.6: no TEP suboption at all */
+	ENO_NO_VALID_TEP = 12,		    /* 4.6 rule 2 */
+	ENO_SYN_COOKIE = 13,		    /* answered without state */
+	ENO_SYN_CHANGED = 14,		    /* a retransmitted SYN lost or altered it */
+	ENO_NO_ROOM = 15,		    /* 40 bytes of options are full */
+	ENO_MALFORMED = 16,		    /* kind or length byte impossible */
 	ENO_REASON_COUNT
 };
 
@@ -97,8 +97,8 @@ ENO_INLINE unsigned int eno_glt(unsigned int byte)
 	return byte & ENO_GLT;
 }
 
-ENO_INLINE int eno_add_suboption(struct eno_syn *s, eno_u8 tep_byte, eno_u8 at,
-				 eno_u8 len, eno_u8 length_byte)
+ENO_INLINE int eno_add_suboption(struct eno_syn *s, eno_u8 tep_byte, eno_u8 at, eno_u8 len,
+				 eno_u8 length_byte)
 {
 	eno_u8 place = s->count;
 	eno_u8 *seen = &s->index[eno_glt(tep_byte)];

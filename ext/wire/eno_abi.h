@@ -33,11 +33,11 @@ enum {
 };
 
 enum eno_state {
-	ENO_STATE_OFF = 0,	  /* not enabled, no option sent */
-	ENO_STATE_READY = 1,	  /* enabled, no SYN yet (or a listener) */
-	ENO_STATE_OFFERED = 2,	  /* SYN with the option sent */
-	ENO_STATE_ENCRYPTED = 3,  /* RFC 8547 section 4.6: encryption enabled */
-	ENO_STATE_DISABLED = 4,	  /* plain TCP; the reason says why */
+	ENO_STATE_OFF = 0,	 /* not enabled, no option sent */
+	ENO_STATE_READY = 1,	 /* enabled, no SYN yet (or a listener) */
+	ENO_STATE_OFFERED = 2,	 /* SYN with the option sent */
+	ENO_STATE_ENCRYPTED = 3, /* RFC 8547 section 4.6: encryption enabled */
+	ENO_STATE_DISABLED = 4,	 /* plain TCP; the reason says why */
 };
 
 enum { ENO_TRANSCRIPT_MAX = 2 * ENO_OPTION_MAX, ENO_SESSID_MAX = 64 };
