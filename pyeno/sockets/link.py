@@ -9,10 +9,13 @@ raised again by every later call.
 """
 
 import contextlib
+import errno
+import os
 import select
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -54,16 +57,18 @@ class Link:
     """Handshake, send, receive and end of one connection."""
 
     __slots__ = (
-        "_deadline", "_fin_sent", "_handshake_timeout", "_held", "_peeked", "_sock", "_unsent",
-        "connection", "error", "reading", "writing",
+        "_deadline", "_fin_sent", "_handshake_timeout", "_held", "_peeked", "_socket",
+        "_unsent", "closed", "connection", "error", "reading", "writing",
     )  # fmt: skip
 
     def __init__(
         self, sock: socket.socket, connection: TepConnection, handshake_timeout: float
     ) -> None:
-        self._sock = sock
+        # weak, so that a socket nobody holds is closed at once, as the standard one is
+        self._socket = weakref.ref(sock)
         self.connection = connection
         self.error: PyenoError | None = None
+        self.closed = False
         self.reading = threading.Lock()
         self.writing = threading.Lock()
         self._handshake_timeout = handshake_timeout
@@ -73,11 +78,18 @@ class Link:
         self._peeked = b""
         self._fin_sent = False
 
+    @property
+    def _sock(self) -> socket.socket:
+        sock = self._socket()
+        if sock is None:
+            raise OSError(errno.EBADF, "the socket of this connection is gone")
+        return sock
+
     # -- key exchange --------------------------------------------------------
 
     def handshake(self) -> None:
         """Complete the key exchange, as far as the socket's timeout allows."""
-        if self.connection.established and self.error is None:
+        if self.connection.established and self.error is None and not self.closed:
             return
         with self.reading, self.writing:
             self.check()
@@ -193,9 +205,8 @@ class Link:
         whoever is will send it."""
         if self.connection.owes and self.writing.acquire(blocking=False):
             try:
-                self._flush()
-            except (BlockingIOError, TimeoutError):
-                pass  # kept in _unsent; the next call sends it
+                with contextlib.suppress(OSError):
+                    self._flush()  # what is not taken stays in _unsent
             finally:
                 self.writing.release()
 
@@ -257,19 +268,31 @@ class Link:
         self.handshake()
         with self.writing:
             self.check(sending=True)
+            timeout = self._sock.gettimeout()
+            deadline = time.monotonic() + timeout if timeout else None
             done = self._resume(view)
             batch = memoryview(_batch())
             while done < len(view):
-                taken, written = self.connection.seal_into(batch, view[done:])
+                taken, written = self._seal_into(batch, view[done:])
                 done += taken
-                self._send_batch(batch[:written])
+                self._send_batch(batch[:written], deadline)
             self._flush()
 
-    def _send_batch(self, sealed: memoryview) -> None:
-        sent = 0
+    def _seal_into(self, batch: memoryview, view: memoryview) -> tuple[int, int]:
+        try:
+            return self.connection.seal_into(batch, view)
+        except LocalProtocolError:
+            self.check()  # the receiving thread ended it meanwhile
+            raise
+
+    def _send_batch(self, sealed: memoryview, deadline: float | None) -> None:
+        """All of it before the deadline: the timeout is that of the whole sendall."""
+        sock, sent = self._sock, 0
         try:
             while sent < len(sealed):
-                sent += _send(self._sock, sealed[sent:])
+                if deadline is not None:
+                    wait(sock, select.POLLOUT, deadline)
+                sent += _send(sock, sealed[sent:])
         finally:
             if sent < len(sealed):
                 self._unsent = bytes(sealed[sent:])
@@ -283,19 +306,16 @@ class Link:
         """
         if not closing:
             self.handshake()
+        push = self._drain if closing else self._flush
         with self.writing:
-            if self._fin_sent or self.error is not None or not self.connection.established:
+            if self.error is not None or not self.connection.established:
                 return
             self._held = b""
-            if closing and self._unsent:
-                self._drain()
-            self._flush()
-            self._unsent = self.connection.send(b"", fin=True)
-            self._fin_sent = True
-            if closing:
-                self._drain()
-            else:
-                self._flush()
+            push()
+            if not self._fin_sent:
+                self._unsent = self.connection.send(b"", fin=True)
+                self._fin_sent = True
+                push()
 
     def _drain(self) -> None:
         timeout = self._sock.gettimeout()
@@ -309,12 +329,30 @@ class Link:
 
     def close(self) -> None:
         """FINp, then let the kernel send FIN; RST if FINp cannot be sent."""
+        if self.closed:
+            return
         try:
             self.finish(closing=True)
             self._discard_received()
         except (OSError, PyenoError):
             reset(self._sock)
-        self.connection.wipe()
+        self._forget()
+
+    def abort(self) -> None:
+        """RST, and forget the keys."""
+        reset(self._sock)
+        self._forget()
+
+    def _forget(self) -> None:
+        """From now on the link refuses everything: a socket whose connection was
+        encrypted must never pass for a plain one."""
+        self.closed = True
+        self._wipe()
+
+    def _wipe(self) -> None:
+        # another thread may be sealing: its keys go when it lets them go
+        with contextlib.suppress(LocalProtocolError):
+            self.connection.wipe()
 
     def _discard_received(self) -> None:
         """Take protocol bytes that nobody will read (the peer's FINp): the
@@ -327,6 +365,8 @@ class Link:
         """Raise what ended the connection, if anything did."""
         if self.error is not None:
             raise self.error
+        if self.closed:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         if sending and self._fin_sent:
             raise BrokenPipeError("send after shutdown(SHUT_WR): FINp was sent")
 
@@ -334,5 +374,5 @@ class Link:
         """Abort (RFC 8548 section 3.3): RST, keys forgotten, ``error`` kept."""
         self.error = error
         reset(self._sock)
-        self.connection.wipe()
+        self._wipe()
         return error

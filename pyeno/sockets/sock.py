@@ -152,17 +152,22 @@ class Socket(socket.socket):
         Raises EncryptionRequiredError where ``Config.require`` forbids the
         plain connection it got.
         """
-        self._settled = False
+        self._reopen()
         super().connect(address)
         self._opened()
 
     def connect_ex(self, address: Any) -> int:
         """As socket.connect_ex(); protocol errors are still raised."""
-        self._settled = False
+        self._reopen()
         code = super().connect_ex(address)
         if code == 0:
             self._opened()
         return code
+
+    def _reopen(self) -> None:
+        """A connection that ended with an error may be followed by another."""
+        if self._refused is not None or (self._link is not None and self._link.error):
+            self._settled, self._link, self._refused = False, None, None
 
     def _opened(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -320,17 +325,16 @@ class Socket(socket.socket):
         super().shutdown(how)
 
     def _real_close(self, _ss: Any = BaseSocket) -> None:
-        link, self._link = self._link, None
-        if link is not None:
-            link.close()
+        if self._link is not None:
+            self._link.close()
         super()._real_close(_ss)  # type: ignore[misc]
 
     def abort(self) -> None:
         """Destroy the connection with a RST (RFC 793 Abort) and close."""
-        link, self._link = self._link, None
-        reset(self)
-        if link is not None:
-            link.connection.wipe()
+        if self._link is not None:
+            self._link.abort()
+        else:
+            reset(self)
         self.close()
 
     def detach(self) -> int:

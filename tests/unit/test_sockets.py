@@ -338,6 +338,94 @@ def test_two_threads_each_way() -> None:
         assert got[a] == got[b] == data
 
 
+def fill(sock: pyeno.Socket) -> None:
+    """Send until the kernel takes no more."""
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            sock.send(bytes(60_000))
+
+
+def test_shutdown_that_blocked_still_sends_finp_before_fin() -> None:
+    with pair(timeout=0) as (a, b):
+        fill(a)
+        with pytest.raises(BlockingIOError):
+            a.shutdown(socket.SHUT_WR)
+        b.settimeout(TIMEOUT)
+        for _ in range(1000):
+            b.recv(1 << 20)
+            with contextlib.suppress(BlockingIOError):
+                a.shutdown(socket.SHUT_WR)
+                break
+        while b.recv(1 << 20):
+            pass  # an end without FINp would be a TruncationError
+
+
+def test_closing_a_blocked_non_blocking_socket_resets() -> None:
+    with pair(timeout=0) as (a, b):
+        fill(a)
+        started = time.monotonic()
+        a.close()
+        assert time.monotonic() - started < 2
+        b.settimeout(TIMEOUT)
+        with pytest.raises(ConnectionError):
+            while b.recv(1 << 20):
+                pass
+
+
+def test_sendall_has_one_timeout_for_all() -> None:
+    with pair(timeout=0.3) as (a, b):
+        stop = threading.Event()
+
+        def sip() -> None:
+            while not stop.wait(0.1):
+                with contextlib.suppress(OSError):
+                    b.recv(100_000)
+
+        thread = threading.Thread(target=sip)
+        thread.start()
+        started = time.monotonic()
+        with pytest.raises(TimeoutError):
+            a.sendall(bytes(100_000_000))
+        assert time.monotonic() - started < 3
+        stop.set()
+        thread.join()
+
+
+def test_connecting_again_does_not_disturb_a_connection() -> None:
+    with pair() as (a, b):
+        a.connect(b.getsockname())  # Linux: ends a connect() that did not block
+        with pytest.raises(OSError, match="already connected"):
+            a.connect(b.getsockname())
+        a.sendall(b"undisturbed")
+        assert b.recv(100) == b"undisturbed"
+
+
+def test_an_encrypted_socket_never_turns_plain() -> None:
+    """Another thread may be sending while this one closes."""
+    with pair() as (a, b):
+        link = a._encrypted()
+        assert link is not None
+        a.close()
+        assert a._encrypted() is link
+        for use in (lambda: link.send(b"x"), lambda: link.sendall(b"x"), lambda: link.recv(1)):
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                use()
+        assert b.recv(10) == b""
+
+
+def test_a_socket_nobody_holds_is_closed_at_once() -> None:
+    with pair() as (a, b):
+        with a:
+            pass
+        c = pyeno.Socket(fileno=socket.dup(b.fileno()))
+        number = c.fileno()
+        c.eno  # noqa: B018  makes the link, and with it a cycle if there were one
+        with pytest.warns(ResourceWarning):
+            del c
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            socket.socket(fileno=number)
+
+
 # -- misbehaving peers ---------------------------------------------------------
 
 
