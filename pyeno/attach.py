@@ -80,7 +80,7 @@ def attach(cgroup: str | None = None, pin: str = PIN) -> Status:
         if before.attached:
             return _already(before, ours, where)
         if Path(pin).is_dir():
-            _remove(Path(pin))  # what a killed attach left behind
+            _remove(native, Path(pin))  # what a killed attach left behind
         _refuse_others(native, where)
         _attach_all(native, Path(pin), where, maps, programs)
     return status(pin)._replace(
@@ -93,7 +93,7 @@ def detach(pin: str = PIN) -> Status:
     before = status(pin)
     if Path(pin).is_dir():
         with _explaining(f"removing {pin}"):
-            _remove(Path(pin))
+            _remove(_native(), Path(pin))
     done = f"detached from {before.cgroup}" if before.attached else "nothing was attached"
     return Status(attached=False, detail=done, pin=pin)
 
@@ -160,7 +160,7 @@ def _attach_all(
 ) -> None:
     with ExitStack() as undo, _explaining(f"attaching to {cgroup}"):
         pin.mkdir(mode=0o700)
-        undo.callback(_remove, pin)
+        undo.callback(_remove, native, pin)
         for part in _PARTS:
             (pin / part).mkdir()
         for name, fd in zip(native.map_names(), maps, strict=True):
@@ -178,14 +178,24 @@ def _attach_all(
         os.close(target)
 
 
-def _remove(pin: Path) -> None:
+def _remove(native: Any, pin: Path) -> None:
     """Links first: no program runs while its maps' pins go."""
     for part in _PARTS:
         if (pin / part).is_dir():
             for entry in sorted((pin / part).iterdir(), reverse=True):
+                if part == "links":
+                    _detach_link(native, entry)
                 entry.unlink()
             (pin / part).rmdir()
     pin.rmdir()
+
+
+def _detach_link(native: Any, path: Path) -> None:
+    fd = native.open_pinned(path)
+    try:
+        native.detach_link(fd)
+    finally:
+        os.close(fd)
 
 
 # -- what is there already -------------------------------------------------------

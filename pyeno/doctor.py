@@ -18,7 +18,8 @@ from pyeno.errors import KernelError
 KERNEL_MIN: Final = (5, 18)
 # TCP_BPF_SOCK_OPS_CB_FLAGS in bpf_setsockopt
 KERNEL_LATE_LISTENERS: Final = (6, 12)
-CAPABILITIES: Final = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21, "CAP_BPF": 39}
+# linux/capability.h; CAP_SYS_ADMIN includes CAP_BPF
+CAPABILITIES: Final = {"CAP_BPF": (39, 21), "CAP_NET_ADMIN": (12,)}
 
 
 class Check(NamedTuple):
@@ -41,7 +42,7 @@ def _safely(check: Callable[[], Check]) -> Check:
         return check()
     except (OSError, ImportError, ValueError) as error:
         name = check.__name__.removeprefix("_check_").replace("_", " ")
-        return Check(name, False, str(error), "pyeno status")
+        return Check(name, False, str(error), "pip install --force-reinstall pyeno")
 
 
 def _release() -> tuple[int, ...]:
@@ -100,9 +101,7 @@ def _check_capabilities() -> Check:
     """Only attaching needs them, and attaching is done once."""
     held = _effective_capabilities()
     missing = [
-        name
-        for name in ("CAP_BPF", "CAP_NET_ADMIN")
-        if not (held >> CAPABILITIES[name] & 1 or held >> CAPABILITIES["CAP_SYS_ADMIN"] & 1)
+        name for name, bits in CAPABILITIES.items() if not any(held >> bit & 1 for bit in bits)
     ]
     if missing and _check_this_process().ok:
         return Check("capabilities", True, f"no {', '.join(missing)}; not needed, as attached")
@@ -140,12 +139,7 @@ def _check_backend() -> Check:
 
     if backend == "native":
         return Check("backend", True, "native (compiled core)")
-    return Check(
-        "backend",
-        False,
-        "pure Python: slow",
-        "pip install --force-reinstall --no-binary :all: pyeno",
-    )
+    return Check("backend", False, "pure Python: slow", "pip install --force-reinstall pyeno")
 
 
 def _check_entropy() -> Check:
@@ -153,18 +147,17 @@ def _check_entropy() -> Check:
     try:
         os.getrandom(1, os.GRND_NONBLOCK)
     except BlockingIOError:
-        return Check(
-            "entropy", False, "the kernel's generator is not ready", "apt install rng-tools5"
-        )
+        return Check("entropy", False, "the generator is not ready", "apt install rng-tools5")
     return Check("entropy", True, "getrandom() is ready")
 
 
 def _check_aeads() -> Check:
-    from pyeno._crypto import providers  # type: ignore[import-untyped,unused-ignore]
+    from pyeno._crypto import providers
 
-    found = providers()
-    detail = ", ".join(f"{name} by {provider}" for name, provider in found.items())
-    return Check("aeads", bool(found), detail or "none", "" if found else "pip install pyeno")
+    detail = ", ".join(f"{aead.name} by {library}" for aead, library in providers().items())
+    if detail:
+        return Check("aeads", True, detail)
+    return Check("aeads", False, "none", "pip install --upgrade PyNaCl cryptography")
 
 
 def _check_demo_tools() -> Check:

@@ -232,6 +232,13 @@ int eno_link_create(int index, int program, int cgroup)
 	return eno_bpf(BPF_LINK_CREATE, &attr);
 }
 
+int eno_link_detach(int link)
+{
+	union bpf_attr attr = { .link_detach = { .link_fd = (__u32)link } };
+
+	return eno_bpf(BPF_LINK_DETACH, &attr);
+}
+
 int eno_pin(int fd, const char *path)
 {
 	union bpf_attr attr = { .pathname = eno_pointer(path), .bpf_fd = (__u32)fd };

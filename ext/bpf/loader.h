@@ -31,6 +31,8 @@ int eno_map_create(int index, int btf);
 /* maps: the descriptors of all maps in order; log: the verifier's, on failure */
 int eno_program_load(int index, int btf, const int *maps, char *log, size_t log_size);
 int eno_link_create(int index, int program, int cgroup);
+/* At once: dropping the last reference to a link detaches it some time later. */
+int eno_link_detach(int link);
 
 int eno_pin(int fd, const char *path);
 int eno_open_pinned(const char *path);

@@ -2,7 +2,8 @@
  *
  * eno_sockets   sk_storage: a configured socket's settings and outcome; a
  *               listener's settings are cloned into each accepted socket
- * eno_work      sk_storage: room to negotiate in, while the socket is locked
+ * eno_work      sk_storage: room to negotiate in, while the socket is locked;
+ *               from its configuration until it is connected
  * eno_scratch   per CPU: the same room for the ingress program, which runs in
  *               softirq context, where nothing can interleave
  * eno_slot      per CPU: from the ingress program that judged a SYN to the

@@ -239,7 +239,6 @@ static __always_inline int eno_set_setting(struct bpf_sockopt *ctx, struct bpf_s
 	case TCP_ENO_RAW:
 		w = bpf_sk_storage_get(&eno_work, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 		err = eno_set_bytes(ctx, s, w);
-		bpf_sk_storage_delete(&eno_work, sk);
 		return err ? err : eno_enable(sk, s, s->teps_len || s->raw_len);
 	default:
 		return -ENO_EINVAL; /* read-only */

@@ -10,8 +10,9 @@ from libc.string cimport strlen
 
 from loader cimport (
     ENO_ABI_VERSION, ENO_TAG_LEN, eno_btf_load, eno_get_link_info, eno_get_program_info,
-    eno_link_create, eno_link_info, eno_map_create, eno_map_name, eno_open_pinned, eno_pin,
-    eno_program_by_id, eno_program_info, eno_program_load, eno_program_name, eno_query,
+    eno_link_create, eno_link_detach, eno_link_info, eno_map_create, eno_map_name,
+    eno_open_pinned, eno_pin, eno_program_by_id, eno_program_info, eno_program_load,
+    eno_program_name, eno_query,
 )
 
 import os
@@ -88,6 +89,10 @@ def create_link(int index, int program, int cgroup):
         raise IndexError(index)
     return check(eno_link_create(index, program, cgroup),
                  "attaching " + program_names()[index])
+
+
+def detach_link(int link):
+    check(eno_link_detach(link), "detaching")
 
 
 def pin(int fd, path):

@@ -19,6 +19,7 @@ cdef extern from "loader.h":
     int eno_map_create(int index, int btf) nogil
     int eno_program_load(int index, int btf, const int *maps, char *log, size_t size) nogil
     int eno_link_create(int index, int program, int cgroup) nogil
+    int eno_link_detach(int link) nogil
     int eno_pin(int fd, const char *path) nogil
     int eno_open_pinned(const char *path) nogil
     int eno_get_program_info(int program, eno_program_info *info) nogil

@@ -36,12 +36,12 @@ class Segment(NamedTuple):
 
 
 def split_options(data: bytes) -> Iterator[bytes]:
-    at = 0
-    while at < len(data) and data[at]:
-        size = 1 if data[at] == 1 else data[at + 1]
+    """Options with their kind and length bytes, without padding; a malformed one ends it."""
+    while data and data[0]:
+        size = 1 if data[0] == 1 else max(2, data[1] if len(data) > 1 else 0)
         if size > 1:
-            yield data[at : at + size]
-        at += size
+            yield data[:size]
+        data = data[size:]
 
 
 def decode(frame: bytes) -> Segment | None:

@@ -23,6 +23,8 @@ from typing import Any, Self, TypeVar
 
 from wire.capture import Capture
 
+from pyeno import attach
+
 T = TypeVar("T")
 PREFIX = "eno-k"
 CLONE_NEWNET = 0x40000000
@@ -156,12 +158,13 @@ class Wire:
 
 def sweep(cgroups: Path) -> None:
     """Remove what test runs that no longer exist left behind."""
-    found = [*Path("/run/netns").glob(f"{PREFIX}-*"), *cgroups.glob(f"{PREFIX}-*")]
-    for path in found:
-        pid = path.name.split("-")[2]
-        if not Path(f"/proc/{pid}").exists():
-            with contextlib.suppress(OSError, RuntimeError):
-                if path.parent == cgroups:
-                    path.rmdir()
-                else:
-                    run("ip", "netns", "del", path.name)
+    removals: dict[Path, Callable[[Path], object]] = {
+        Path("/sys/fs/bpf"): lambda path: attach.detach(str(path)),
+        cgroups: Path.rmdir,
+        Path("/run/netns"): lambda path: run("ip", "netns", "del", path.name),
+    }
+    for place, remove in removals.items():
+        for path in place.glob(f"{PREFIX}-*"):
+            if not Path(f"/proc/{path.name.split('-')[2]}").exists():
+                with contextlib.suppress(OSError, RuntimeError):
+                    remove(path)

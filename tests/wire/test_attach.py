@@ -13,7 +13,7 @@ import pytest
 from wire.conftest import Attached, move_to
 from wire.netns import PREFIX
 
-from pyeno import attach, kernel, mounts
+from pyeno import attach, doctor, kernel, mounts
 from pyeno._native import kernel as native
 from pyeno.constants import Reason, State
 from pyeno.errors import KernelError
@@ -226,3 +226,28 @@ def test_without_privilege(cgroup: Path) -> None:
         env=os.environ | {"PYTHONPATH": ":".join(sys.path)},
     )  # fmt: skip
     assert "as root" in done.stdout and "CAP_BPF" in done.stdout
+
+
+def test_doctor_sees_the_attachment(attached: Attached, elsewhere: tuple[Path, Path]) -> None:
+    checks = {c.name: c for c in doctor.examine()}
+    assert checks["this process"].ok and str(attached.cgroup) in checks["this process"].detail
+    assert checks["attached"].ok and checks["capabilities"].ok and checks["kernel"].ok
+    move_to(elsewhere[0])
+    try:
+        checks = {c.name: c for c in doctor.examine()}
+    finally:
+        move_to(attached.cgroup)
+    assert not checks["this process"].ok
+    assert checks["this process"].remedy == "sudo pyeno attach"
+    assert all(c.ok or c.remedy for c in checks.values())
+
+
+def test_doctor_names_an_old_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    for release, ok, words in (
+        ("5.10.0-8-amd64", False, "5.18"),
+        ("6.1.0-18-amd64", True, "before listen"),
+        ("6.12.1", True, "before or after"),
+    ):
+        monkeypatch.setattr(doctor.platform, "release", lambda r=release: r)
+        check = next(c for c in doctor.examine() if c.name == "kernel")
+        assert check.ok is ok and words in check.detail
