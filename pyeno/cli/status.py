@@ -20,7 +20,14 @@ def show(status: attach.Status, as_json: bool) -> None:
         print(json.dumps(status.as_dict()))
         return
     for name, value in status.as_dict().items():
-        print(f"{name:<12} {value}")
+        print(f"{name:<12} {words(value)}")
+
+
+def words(value: object) -> str:
+    """Lists of programs by name, id and tag; None as a dash."""
+    if isinstance(value, list):
+        return ", ".join(f"{one['name']} (id {one['id']}, tag {one['tag']})" for one in value)
+    return "-" if value is None else str(value)
 
 
 def run(options: argparse.Namespace) -> int:
