@@ -2,8 +2,8 @@
  *
  * ci/gen-bpf compiles this file into eno_insns.h, which loader.c loads.
  */
+#include "getsockopt.bpf.h"
 #include "ingress.bpf.h"
-#include "sockopt.bpf.h"
 
 SEC("cgroup_skb/ingress")
 int eno_ingress(struct __sk_buff *skb)

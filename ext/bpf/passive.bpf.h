@@ -16,6 +16,8 @@
 #ifndef ENO_PASSIVE_BPF_H
 #define ENO_PASSIVE_BPF_H
 
+#include <linux/in.h>
+
 #include "active.bpf.h"
 
 /* Section 4.5: one TEP, the last of ours that host A's option makes valid. */
