@@ -22,6 +22,7 @@ Number = TypeVar("Number", Tep, Aead)
 
 def _named(field: str, wish: object, names: dict[str, Number]) -> Number:
     """One TEP or AEAD by number, decimal or hexadecimal text, or name."""
+    asked = wish
     if isinstance(wish, str):
         key = wish.strip().lower().replace("_", "-")
         if key in names:
@@ -33,7 +34,7 @@ def _named(field: str, wish: object, names: dict[str, Number]) -> Number:
     for number in names.values():
         if isinstance(wish, int) and number == wish:
             return number
-    raise ConfigError(f"{field}: unknown {wish!r}; allowed: {', '.join(sorted(names))}")
+    raise ConfigError(f"{field}: unknown {asked!r}; allowed: {', '.join(sorted(names))}")
 
 
 def _listed(field: str, wishes: object, names: dict[str, Number]) -> tuple[Number, ...]:

@@ -4,8 +4,10 @@ Without --echo or --sink it serves one connection with standard input and
 output, as netcat does."""
 
 import argparse
+import contextlib
 import sys
 import threading
+import time
 
 from pyeno.cli.options import add_config_arguments, address, config_from, family_of
 from pyeno.cli.session import Session, echo, peer_name, sink, stdio
@@ -41,7 +43,8 @@ def run(options: argparse.Namespace) -> int:
             )
         if options.once or not (options.echo or options.sink):
             return _serve(options, *listener.accept())
-        _serve_all(options, listener)
+        with contextlib.suppress(KeyboardInterrupt):
+            _serve_all(options, listener)
     return 0
 
 
@@ -57,8 +60,18 @@ def _serve_all(options: argparse.Namespace, listener: Socket) -> None:
     places = threading.BoundedSemaphore(CONNECTIONS_MAX)
 
     def serve(sock: Socket, peer: object) -> None:
-        with places:
+        try:
             _serve(options, sock, peer)
+        finally:
+            places.release()
 
     while True:
-        threading.Thread(target=serve, args=listener.accept(), daemon=True).start()
+        places.acquire()
+        try:
+            accepted = listener.accept()
+        except OSError as error:  # a peer that left, or no descriptor free
+            places.release()
+            print(f"pyeno listen: accept: {error}", file=sys.stderr, flush=True)
+            time.sleep(0.1)
+            continue
+        threading.Thread(target=serve, args=accepted, daemon=True).start()

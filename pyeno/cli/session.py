@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import socket
 import sys
 import threading
@@ -12,6 +13,7 @@ from pyeno.errors import AuthenticationError, PyenoError, TruncationError
 from pyeno.sockets import Socket
 
 CHUNK = 1 << 18
+IDLE_SECONDS, POLL_SECONDS = 2.0, 0.25
 
 _printing = threading.Lock()
 
@@ -19,6 +21,7 @@ _printing = threading.Lock()
 def peer_name(peer: Any) -> str:
     """``HOST:PORT``, or ``[HOST]:PORT`` for IPv6."""
     host, port = peer[:2]
+    host = host.removeprefix("::ffff:") if "." in host else host
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
@@ -107,19 +110,36 @@ def sink(session: Session) -> None:
 
 
 def stdio(session: Session) -> None:
-    """Standard input out, what comes in to standard output, until both end."""
-    sender = threading.Thread(target=_send_stdin, args=(session,), daemon=True)
+    """Standard input out, what comes in to standard output, until both end.
+
+    Once the peer has ended its stream, standard input is waited for no longer
+    than IDLE_SECONDS at a time.
+    """
+    peer_ended = threading.Event()
+    sender = threading.Thread(target=_send_stdin, args=(session, peer_ended), daemon=True)
     sender.start()
     while data := session.recv():
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
+    peer_ended.set()
     sender.join()
 
 
-def _send_stdin(session: Session) -> None:
+def _send_stdin(session: Session, peer_ended: threading.Event) -> None:
     try:
-        while data := os.read(sys.stdin.fileno(), CHUNK):
+        while data := _read_stdin(peer_ended):
             session.send(data)
         session.sock.shutdown(socket.SHUT_WR)
     except (OSError, PyenoError) as error:
         session.failed(error)
+
+
+def _read_stdin(peer_ended: threading.Event) -> bytes:
+    """The next input; empty at its end, or when nobody waits for it any more."""
+    stdin = sys.stdin.fileno()
+    idle = 0.0
+    while not select.select([stdin], [], [], POLL_SECONDS)[0]:
+        idle = idle + POLL_SECONDS if peer_ended.is_set() else 0.0
+        if idle >= IDLE_SECONDS:
+            return b""
+    return os.read(stdin, CHUNK)
