@@ -9,16 +9,15 @@ import os
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-CORE = "ext/core/"
-# stem of ext/cython/<stem>.pyx -> the C files it is linked with
+# stem of ext/cython/<stem>.pyx -> the C files it is linked with, under ext/
 STAGES: dict[str, list[str]] = {
     "option": [],
     "negotiation": [],
-    "secret": ["sodium.c"],
-    "agreement": ["sodium.c", "agreement.c"],
-    "keyschedule": ["sodium.c", "keyschedule.c"],
-    "framer": ["sodium.c", "keyschedule.c", "aead.c", "framer.c"],
-    "kernel": ["../bpf/loader.c"],
+    "secret": ["core/sodium.c"],
+    "agreement": ["core/sodium.c", "core/agreement.c"],
+    "keyschedule": ["core/sodium.c", "core/keyschedule.c"],
+    "framer": ["core/sodium.c", "core/aead.c", "core/framer.c"],
+    "kernel": ["bpf/loader.c"],
 }
 DEBUG, SANITIZE, COVERAGE = (
     os.environ.get(f"PYENO_{name}") == "1" for name in ("DEBUG", "SANITIZE", "COVERAGE")
@@ -41,7 +40,7 @@ setup(
         [
             Extension(
                 f"pyeno._native.{stem}",
-                [f"ext/cython/{stem}.pyx", *(CORE + source for source in sources)],
+                [f"ext/cython/{stem}.pyx", *(f"ext/{source}" for source in sources)],
                 include_dirs=["ext/wire", "ext/core", "ext/bpf"],
                 define_macros=macros,
                 extra_compile_args=compile_args,

@@ -1,106 +1,145 @@
-"""What is said of bad keys and frames: one wording for both twins."""
+"""What the crypto core says when it refuses: one text for both twins.
 
-from pyeno.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError
+Each function returns the exception, to be raised by the caller.  Numbers are
+byte counts and offsets in the TCP stream of one direction; no key, nonce or
+application byte ever enters a message.
+"""
 
-FRAME_MIN = 17
-"""The least clen: flags byte and authentication tag (RFC 8548 section 4.2)."""
+from typing import Final
+
+from pyeno.constants import AEAD_TAG_LEN, CLEN_MAX
+from pyeno.errors import (
+    AuthenticationError,
+    LocalProtocolError,
+    PyenoError,
+    RemoteProtocolError,
+)
+
+FLAGS_LEN: Final = 1
+FRAME_DATA_MAX: Final = CLEN_MAX - FLAGS_LEN - AEAD_TAG_LEN
+"""Application bytes in one frame at most (RFC 8548 section 3.6)."""
+
+# enum fault of ext/core/framer.h
+AUTHENTICATION: Final = 1
+NO_FLAGS: Final = 2
+NO_URGENT: Final = 3
+URGENT_BEYOND: Final = 4
+AFTER_FINP: Final = 5
+OFFSET: Final = 6
+PROVIDER: Final = 7
+
+_STREAM: Final = {
+    NO_FLAGS: "clen {clen} leaves no room for the flags byte and the 16-byte tag "
+    "(RFC 8548 section 4.2.1)",
+    NO_URGENT: "URGp is set but clen {clen} leaves no room for the urgent field "
+    "(RFC 8548 section 4.2.1)",
+    URGENT_BEYOND: "the urgent field points beyond the data of its frame, clen {clen} "
+    "(RFC 8548 section 3.7)",
+    AFTER_FINP: "bytes follow the frame that carried FINp (RFC 8548 section 3.7)",
+    OFFSET: "the frame, clen {clen}, would end beyond 2^64 stream bytes (RFC 8548 section 3.6)",
+}
 
 
-def private_key_length(size: int) -> ValueError:
-    return ValueError(f"x25519: the private key has {size} bytes; give a Secret of 32")
+def stream(fault: int, offset: int, clen: int) -> PyenoError:
+    """What is wrong with the incoming stream at ``offset``."""
+    if fault == AUTHENTICATION:
+        return AuthenticationError(
+            f"frame at stream offset {offset}, clen {clen}: authentication failed "
+            "(RFC 8548 section 3.6); abort the connection"
+        )
+    if fault == PROVIDER:
+        return LocalProtocolError(
+            f"frame at stream offset {offset}, clen {clen}: the AEAD provider failed; "
+            "abort the connection"
+        )
+    what = _STREAM[fault].format(clen=clen)
+    return RemoteProtocolError(f"stream offset {offset}: {what}; abort the connection")
 
 
-def public_key_length(size: int) -> RemoteProtocolError:
+def low_order() -> RemoteProtocolError:
     return RemoteProtocolError(
-        f"public key: {size} bytes, Curve25519 takes 32 (RFC 8548 section 5); "
-        "connection aborted"
+        "the remote public key gives the all-zero shared secret (RFC 8548 section 5); "
+        "abort the connection"
     )
 
 
-def all_zero_secret() -> RemoteProtocolError:
+def public_key_len(got: int) -> RemoteProtocolError:
     return RemoteProtocolError(
-        "public key: it makes the shared secret all zero, a low-order point (RFC 8548 "
-        "section 5); connection aborted"
+        f"the remote public key has {got} bytes, X25519 needs 32 (RFC 8548 section 5); "
+        "abort the connection"
     )
 
 
-def unknown_aead(aead: int) -> ValueError:
-    return ValueError(f"aead: 0x{aead:04x}; allowed: 0x0001, 0x0002, 0x0010")
+def length(what: str, got: int, need: int) -> ValueError:
+    return ValueError(f"{what} has {got} bytes; {need} are needed")
 
 
-def schedule_wiped() -> LocalProtocolError:
-    return LocalProtocolError("key schedule: used after it was wiped")
+def at_most(what: str, got: int, limit: int) -> ValueError:
+    return ValueError(f"{what} has {got} bytes; {limit} are the most allowed")
 
 
-def framer_wiped() -> LocalProtocolError:
-    return LocalProtocolError("framer: used after its key was wiped")
+def out_of_range(what: str, got: int, low: int, high: int) -> ValueError:
+    return ValueError(f"{what} is {got}; it must be from {low} to {high}")
 
 
-def framer_busy() -> LocalProtocolError:
-    return LocalProtocolError("framer: used by two threads at once; one direction, one thread")
+def role(got: object) -> TypeError:
+    return TypeError(f"original_role must be pyeno.Role.A or Role.B, not {got!r}")
 
 
-def key_length(size: int, wanted: int) -> ValueError:
-    return ValueError(f"traffic key: {size} bytes, this AEAD takes {wanted}")
-
-
-def frame_size(size: int, most: int) -> ValueError:
-    return ValueError(f"frame_size: {size}; allowed: 1 to {most} application bytes")
-
-
-def sealed_after_fin() -> LocalProtocolError:
-    return LocalProtocolError(
-        "seal: FINp was sealed, no frame may follow (RFC 8548 section 3.7)"
-    )
-
-
-def offset_exhausted() -> LocalProtocolError:
-    return LocalProtocolError(
-        "seal: the stream offset would pass 2^64 - 1 (RFC 8548 section 3.6); rekey first"
-    )
-
-
-def no_room(room: int) -> ValueError:
-    return ValueError(f"seal_into: {room} bytes of room hold no frame; give 21 or more")
-
-
-def urgent_field(urgent: int, size: int) -> ValueError:
+def unknown_aead(got: int) -> ValueError:
     return ValueError(
-        f"urgent: {urgent} with {size} bytes of data; allowed: 0 to {size - 1}, "
-        "data in one frame"
+        f"aead {got:#06x} is none of AES_128_GCM (0x0001), AES_256_GCM (0x0002), "
+        "CHACHA20_POLY1305 (0x0010) (RFC 8548 table 5)"
     )
 
 
-def short_frame(offset: int, clen: int) -> RemoteProtocolError:
-    return RemoteProtocolError(
-        f"frame at stream offset {offset}: clen {clen} leaves no room for the flags byte and "
-        f"the tag, at least {FRAME_MIN} are needed; connection aborted"
+def wiped(what: str) -> LocalProtocolError:
+    return LocalProtocolError(f"this {what} was wiped; make a new one")
+
+
+def busy(what: str) -> LocalProtocolError:
+    return LocalProtocolError(
+        f"another thread is inside this {what}; use it from one thread at a time"
     )
 
 
-def unauthentic_frame(offset: int, clen: int) -> AuthenticationError:
-    return AuthenticationError(
-        f"frame at stream offset {offset}, clen {clen}: authentication failed (RFC 8548 "
-        "section 3.6): altered, reordered, or under other keys; connection aborted"
+def no_memory() -> MemoryError:
+    return MemoryError("no memory for a key")
+
+
+def provider() -> LocalProtocolError:
+    return LocalProtocolError("the AEAD provider failed; nothing was sealed")
+
+
+def finished(deed: str) -> LocalProtocolError:
+    return LocalProtocolError(
+        f"cannot {deed}: FINp was sent and no frame may follow it (RFC 8548 section 3.7)"
     )
 
 
-def no_urgent_field(offset: int) -> RemoteProtocolError:
-    return RemoteProtocolError(
-        f"frame at stream offset {offset}: URGp is set but the urgent field is missing; "
-        "connection aborted"
+def rekeyed_already() -> LocalProtocolError:
+    return LocalProtocolError(
+        "a new key is waiting for its first frame; let that frame pass, then rekey again "
+        "(RFC 8548 section 3.8)"
     )
 
 
-def urgent_beyond(offset: int, urgent: int, size: int) -> RemoteProtocolError:
-    return RemoteProtocolError(
-        f"frame at stream offset {offset}: urgent {urgent} points past its {size} bytes of "
-        "data; connection aborted"
+def stream_full(offset: int) -> LocalProtocolError:
+    return LocalProtocolError(
+        f"stream offset {offset}: these bytes would pass 2^64 under one key "
+        "(RFC 8548 section 3.6); open a new connection"
     )
 
 
-def after_fin(offset: int) -> RemoteProtocolError:
-    return RemoteProtocolError(
-        f"stream offset {offset}: bytes follow the frame with FINp (RFC 8548 section 3.7); "
-        "connection aborted"
+def urgent_frame(size: int, limit: int) -> ValueError:
+    return ValueError(
+        f"urgent data of {size} bytes do not fit one frame of {limit}; seal the rest apart"
     )
+
+
+def no_room(got: int, need: int) -> ValueError:
+    return ValueError(f"out has {got} bytes; a frame needs {need} at least")
+
+
+def not_in_room(size: int, room: int) -> ValueError:
+    return ValueError(f"received({size}): room() gave {room} bytes")

@@ -1,74 +1,183 @@
-"""Where the cryptography comes from: which library computes which AEAD.
+"""Who computes what: libsodium (in PyNaCl), libcrypto, ``cryptography``.
 
-libsodium comes with PyNaCl, whose shared object exports it whole; libcrypto
-is the one this interpreter's ``_hashlib`` already loaded.  Where there is
-none (OpenSSL linked into the interpreter), ``cryptography`` serves.  Never
-code of our own.
+The one table of AEAD providers.  AES-128-GCM is REQUIRED (RFC 8548 table 3)
+and libsodium lacks it, so it comes from the libcrypto that Python itself has
+loaded, or else from ``cryptography``.
+
+A provider that is called straight from C wins on short frames; the OpenSSL in
+``cryptography``'s wheels, newer and with wider AES instructions, costs a
+Python call and wins on long ones.  So the compiled core may hold a key in two
+of them.  ``PYENO_AES128``, ``PYENO_AES256`` and ``PYENO_CHACHA20`` force one
+provider by name.  The pure twin uses ``cryptography`` for all.
 """
 
+import ctypes
 import os
-import platform
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from typing import Final, NamedTuple
 
-from pyeno._backend import backend
 from pyeno.constants import Aead
-from pyeno.errors import ConfigError
-
-PROVIDERS = ("libsodium", "libcrypto", "cryptography")
 
 
-@cache
-def sodium_path() -> str:
-    """The shared object to look libsodium's functions up in."""
-    return str(import_module("nacl._sodium").__file__)
-
-
-def _aes_instructions() -> bool:
-    """Whether AES is fast here: x86 AES-NI, ARMv8 cryptography extension."""
-    if platform.machine() not in ("x86_64", "AMD64", "aarch64", "arm64"):
-        return False
+def _find_sodium() -> str:
     try:
-        return " aes" in Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return True
+        return str(import_module("nacl._sodium").__file__)
+    except ImportError as error:
+        raise ImportError(
+            "pyeno needs libsodium from PyNaCl >= 1.6.2, which cannot be imported; "
+            "pip install 'PyNaCl>=1.6.2'"
+        ) from error
 
 
-def _wished(aead: Aead) -> str | None:
-    """``PYENO_AEAD_PROVIDER`` forces one library, to compare and to test."""
-    wish = os.environ.get("PYENO_AEAD_PROVIDER")
-    if wish is not None and wish not in PROVIDERS:
-        raise ConfigError(f"PYENO_AEAD_PROVIDER={wish!r}; allowed: {', '.join(PROVIDERS)}")
-    return wish if wish != "libsodium" or aead is not Aead.AES_128_GCM else None
+SODIUM: Final = _find_sodium()
+"""The shared object in which dlsym() finds libsodium."""
+
+LIBSODIUM: Final = "libsodium"
+LIBCRYPTO: Final = "libcrypto"
+CRYPTOGRAPHY: Final = "cryptography"
+PROVIDERS: Final = (LIBSODIUM, LIBCRYPTO, CRYPTOGRAPHY)
+
+_ENVIRONMENT: Final = {
+    Aead.AES_128_GCM: "PYENO_AES128",
+    Aead.AES_256_GCM: "PYENO_AES256",
+    Aead.CHACHA20_POLY1305: "PYENO_CHACHA20",
+}
+
+# Fastest first for short frames, when called from C.
+_DIRECT: Final = {
+    Aead.AES_128_GCM: (LIBCRYPTO,),
+    Aead.AES_256_GCM: (LIBSODIUM, LIBCRYPTO),
+    Aead.CHACHA20_POLY1305: (LIBSODIUM,),
+}
+
+# Plaintext bytes from which ``cryptography`` takes over.  Sealing 64, 1400, 16384
+# and 65518 bytes took so many ns (AMD EPYC with VAES, OpenSSL 3.0 as libcrypto,
+# cryptography 50):
+#   AES-128-GCM        libcrypto  358  739  4184 16049   cryptography 1065 1362 3167  8555
+#   AES-256-GCM        libsodium  181  609  4541 17208   cryptography 1086 1414 3370 10018
+#   ChaCha20-Poly1305  libsodium  505 1543 11983 46391   cryptography 1494 2018 7494 23605
+CUT: Final = {
+    Aead.AES_128_GCM: 6144,
+    Aead.AES_256_GCM: 6144,
+    Aead.CHACHA20_POLY1305: 3072,
+}
+
+
+class Plan(NamedTuple):
+    """Providers of one AEAD: of texts below ``cut`` bytes, and from ``cut``."""
+
+    small: str
+    large: str
+    cut: int
+
+    def __str__(self) -> str:
+        if self.small == self.large:
+            return self.small
+        return f"{self.small} ({self.large} from {self.cut} bytes)"
 
 
 @cache
-def providers() -> dict[Aead, str]:
-    """The library that computes each AEAD here."""
-    if backend == "pure":
-        return dict.fromkeys(Aead, "cryptography")
-    from pyeno._native.framer import offers
+def loaded_libcrypto() -> str | None:
+    """The name of the libcrypto this process has loaded already, or None.
 
-    # The first that works.  libsodium's AES-256-GCM beats libcrypto 3.0 up to
-    # about 4 KiB and loses beyond; see bench/results/first-micro.json.
-    order = {
-        Aead.AES_128_GCM: ("libcrypto", "cryptography"),
-        Aead.AES_256_GCM: ("libsodium", "libcrypto", "cryptography"),
-        Aead.CHACHA20_POLY1305: ("libsodium", "libcrypto", "cryptography"),
-    }
-    chosen = {}
-    for aead, names in order.items():
-        wish = _wished(aead)
-        chosen[aead] = next(name for name in (wish, *names) if name and offers(aead, name))
-    return chosen
+    Python built with a static OpenSSL has none.  A second copy is never
+    loaded.
+    """
+    import _hashlib  # noqa: F401  # loads libcrypto
+
+    for name in ("libcrypto.so.3", "libcrypto.so.1.1"):
+        try:
+            ctypes.CDLL(name, mode=os.RTLD_NOLOAD | os.RTLD_NOW)
+        except OSError:
+            continue
+        return name
+    return None
+
+
+@cache
+def sodium_has_aes() -> bool:
+    """Whether libsodium can compute AES-256-GCM on this processor."""
+    sodium = ctypes.CDLL(SODIUM)
+    sodium.sodium_init()
+    return bool(sodium.crypto_aead_aes256gcm_is_available())
+
+
+@cache
+def has_aes_instructions() -> bool:
+    """Whether AES is fast here; without, ChaCha20-Poly1305 is faster."""
+    if sodium_has_aes():
+        return True
+    try:
+        words = Path("/proc/cpuinfo").read_text().split()
+    except OSError:
+        return False
+    return "aes" in words
+
+
+@cache
+def cryptography_opens_in_place() -> bool:
+    """Whether ``cryptography`` has encrypt_into and decrypt_into."""
+    from cryptography.hazmat.primitives.ciphers import aead
+
+    return hasattr(aead.AESGCM, "decrypt_into") and hasattr(
+        aead.ChaCha20Poly1305, "decrypt_into"
+    )
+
+
+def _can(provider: str, aead: Aead) -> bool:
+    if provider == LIBCRYPTO:
+        return aead is not Aead.CHACHA20_POLY1305 and loaded_libcrypto() is not None
+    if provider == LIBSODIUM:
+        if aead is Aead.AES_256_GCM:
+            return sodium_has_aes()
+        return aead is Aead.CHACHA20_POLY1305
+    return provider == CRYPTOGRAPHY
+
+
+def _forced(aead: Aead) -> Plan | None:
+    variable = _ENVIRONMENT[aead]
+    provider = os.environ.get(variable)
+    if not provider:
+        return None
+    if not _can(provider, aead):
+        able = ", ".join(name for name in PROVIDERS if _can(name, aead))
+        raise ImportError(f"{variable}={provider!r}: {aead.name} can be had here from {able}")
+    return Plan(provider, provider, 0)
+
+
+def plan(aead: Aead) -> Plan:
+    """The compiled core's providers of one AEAD.
+
+    :raises ImportError: an environment variable names one that cannot serve
+    """
+    forced = _forced(aead)
+    if forced:
+        return forced
+    for provider in _DIRECT[aead]:
+        if _can(provider, aead):
+            large = CRYPTOGRAPHY if cryptography_opens_in_place() else provider
+            return Plan(provider, large, CUT[aead])
+    return Plan(CRYPTOGRAPHY, CRYPTOGRAPHY, 0)
+
+
+def providers() -> dict[Aead, str]:
+    """Who computes each AEAD under the chosen backend, for people to read."""
+    from pyeno._backend import backend
+
+    if backend == "pure":
+        return dict.fromkeys(Aead, CRYPTOGRAPHY)
+    return {aead: str(plan(aead)) for aead in Aead}
 
 
 def default_aeads() -> tuple[Aead, ...]:
-    """All of them, the fastest here first."""
-    gcm = (Aead.AES_256_GCM, Aead.AES_128_GCM)
-    if providers()[Aead.AES_256_GCM] == "cryptography":
-        gcm = (Aead.AES_128_GCM, Aead.AES_256_GCM)
-    if _aes_instructions():
-        return (*gcm, Aead.CHACHA20_POLY1305)
-    return (Aead.CHACHA20_POLY1305, *gcm)
+    """All AEADs, fastest first on this processor (RFC 8548 section 3.3).
+
+    By the times at 16 and 64 KiB beside ``CUT``; without AES instructions
+    ChaCha20-Poly1305 comes first.
+    """
+    aes = (Aead.AES_128_GCM, Aead.AES_256_GCM)
+    if has_aes_instructions():
+        return (*aes, Aead.CHACHA20_POLY1305)
+    return (Aead.CHACHA20_POLY1305, *aes)

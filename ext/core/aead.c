@@ -1,222 +1,301 @@
-/* AEAD providers; see aead.h. */
-#include <dlfcn.h>
-#include <string.h>
-
+/* See aead.h; the providers, then the table, then the interface. */
 #include "aead.h"
 
-/* -- libsodium ------------------------------------------------------------ */
+#include <dlfcn.h>
+#include <limits.h>
+#include <string.h>
 
-static int gcm_setup(struct tcpcrypt_aead *a, const u8 *key)
+#include "wipe.h"
+
+/* -- libsodium: AES-256-GCM with the key expanded once -- */
+
+enum { STATE_ALIGN = 64 };
+
+static size_t aes256_state_len(void)
 {
-	return sodium.gcm_available() ? sodium.gcm_beforenm(a->state, key) : -1;
+	return (sodium.aes256gcm_statebytes() + STATE_ALIGN - 1) / STATE_ALIGN * STATE_ALIGN;
 }
 
-static int gcm_seal(struct tcpcrypt_aead *a, const u8 *nonce, const u8 *ad, size_t ad_len, u8 *buf,
-		    size_t len)
+static void *aes256_create(uint16_t aead, const uint8_t *key, size_t key_len)
 {
-	return sodium.gcm_seal(buf, 0, buf, len, ad, ad_len, 0, nonce, a->state);
+	void *state = aligned_alloc(STATE_ALIGN, aes256_state_len());
+
+	if (state)
+		sodium.aes256gcm_beforenm(state, key);
+	return state;
 }
 
-static int gcm_open(struct tcpcrypt_aead *a, const u8 *nonce, const u8 *ad, size_t ad_len, u8 *buf,
-		    size_t len)
+static int aes256_seal(void *state, uint8_t *text, size_t len, const uint8_t *nonce,
+		       const uint8_t *ad)
 {
-	return sodium.gcm_open(buf, 0, 0, buf, len, ad, ad_len, nonce, a->state);
+	return sodium.aes256gcm_seal(text, text + len, NULL, text, len, ad, FRAME_HEADER_LEN, NULL,
+				     nonce, state) ?
+		       AEAD_PROVIDER :
+		       AEAD_OK;
 }
 
-static int chacha_setup(struct tcpcrypt_aead *a, const u8 *key)
+static int aes256_open(void *state, uint8_t *text, size_t len, const uint8_t *nonce,
+		       const uint8_t *ad)
 {
-	memcpy(a->state, key, AE_KEY_MAX);
-	return 0;
+	return sodium.aes256gcm_open(text, NULL, text, len, text + len, ad, FRAME_HEADER_LEN, nonce,
+				     state) ?
+		       AEAD_FAIL :
+		       AEAD_OK;
 }
 
-static int chacha_seal(struct tcpcrypt_aead *a, const u8 *nonce, const u8 *ad, size_t ad_len,
-		       u8 *buf, size_t len)
+static void aes256_destroy(void *state)
 {
-	return sodium.chacha_seal(buf, 0, buf, len, ad, ad_len, 0, nonce, a->state);
+	wipe_free(state, aes256_state_len());
 }
 
-static int chacha_open(struct tcpcrypt_aead *a, const u8 *nonce, const u8 *ad, size_t ad_len,
-		       u8 *buf, size_t len)
+static const struct aead_hooks sodium_aes256 = { aes256_create, aes256_seal, aes256_open,
+						 aes256_destroy };
+
+/* -- libsodium: ChaCha20-Poly1305, whose state is the key -- */
+
+static void *chacha_create(uint16_t aead, const uint8_t *key, size_t key_len)
 {
-	return sodium.chacha_open(buf, 0, 0, buf, len, ad, ad_len, nonce, a->state);
+	void *state = malloc(key_len);
+
+	return state ? memcpy(state, key, key_len) : NULL;
 }
 
-static const struct tcpcrypt_aead_ops sodium_gcm = { gcm_setup, gcm_seal, gcm_open, 0 };
-static const struct tcpcrypt_aead_ops sodium_chacha = { chacha_setup, chacha_seal, chacha_open, 0 };
+static int chacha_seal(void *state, uint8_t *text, size_t len, const uint8_t *nonce,
+		       const uint8_t *ad)
+{
+	return sodium.chacha_seal(text, text + len, NULL, text, len, ad, FRAME_HEADER_LEN, NULL,
+				  nonce, state) ?
+		       AEAD_PROVIDER :
+		       AEAD_OK;
+}
 
-/* -- libcrypto ------------------------------------------------------------ */
+static int chacha_open(void *state, uint8_t *text, size_t len, const uint8_t *nonce,
+		       const uint8_t *ad)
+{
+	return sodium.chacha_open(text, NULL, text, len, text + len, ad, FRAME_HEADER_LEN, nonce,
+				  state) ?
+		       AEAD_FAIL :
+		       AEAD_OK;
+}
 
-enum { EVP_CTRL_AEAD_GET_TAG = 0x10, EVP_CTRL_AEAD_SET_TAG = 0x11 };
+static void chacha_destroy(void *state)
+{
+	wipe_free(state, AE_KEY_MAX);
+}
+
+static const struct aead_hooks sodium_chacha = { chacha_create, chacha_seal, chacha_open,
+						 chacha_destroy };
+
+/* -- libcrypto: AES-GCM by EVP; no header of OpenSSL is needed -- */
+
+enum { EVP_CTRL_GET_TAG = 0x10, EVP_CTRL_SET_TAG = 0x11 };
 
 static struct {
 	void *(*ctx_new)(void);
-	void (*ctx_free)(void *ctx);
-	int (*ctrl)(void *ctx, int type, int arg, void *ptr);
+	void (*ctx_free)(void *ctx); /* wipes the key schedule too */
 	const void *(*aes_128_gcm)(void);
 	const void *(*aes_256_gcm)(void);
-	const void *(*chacha20_poly1305)(void);
-	int (*encrypt_init)(void *ctx, const void *cipher, void *engine, const u8 *key,
-			    const u8 *iv);
-	int (*encrypt_update)(void *ctx, u8 *out, int *outl, const u8 *in, int inl);
-	int (*encrypt_final)(void *ctx, u8 *out, int *outl);
-	int (*decrypt_init)(void *ctx, const void *cipher, void *engine, const u8 *key,
-			    const u8 *iv);
-	int (*decrypt_update)(void *ctx, u8 *out, int *outl, const u8 *in, int inl);
-	int (*decrypt_final)(void *ctx, u8 *out, int *outl);
+	int (*init)(void *ctx, const void *cipher, void *engine, const uint8_t *key,
+		    const uint8_t *nonce, int sealing);
+	int (*update)(void *ctx, uint8_t *out, int *out_len, const uint8_t *in, int len);
+	int (*final)(void *ctx, uint8_t *out, int *out_len);
+	int (*ctrl)(void *ctx, int what, int len, void *value);
+	void (*clear_error)(void);
 } evp;
 
-static const struct {
-	const char *name;
-	size_t at;
-} evp_symbols[] = {
-#define SYMBOL(field, name)                            \
-	{                                              \
-		name, offsetof(__typeof__(evp), field) \
+const char *aead_bind_libcrypto(const char *name)
+{
+	static const char *const names[] = {
+		"EVP_CIPHER_CTX_new", "EVP_CIPHER_CTX_free", "EVP_aes_128_gcm",
+		"EVP_aes_256_gcm",    "EVP_CipherInit_ex",   "EVP_CipherUpdate",
+		"EVP_CipherFinal_ex", "EVP_CIPHER_CTX_ctrl", "ERR_clear_error",
+	};
+	void *found[sizeof(names) / sizeof(names[0])];
+	/* a second copy of OpenSSL is never loaded; this one is never closed */
+	void *handle = dlopen(name, RTLD_NOW | RTLD_NOLOAD);
+
+	_Static_assert(sizeof(found) == sizeof(evp), "one name for each member");
+	if (!handle)
+		return name;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!(found[i] = dlsym(handle, names[i])))
+			return names[i];
+	memcpy(&evp, found, sizeof(evp));
+	return NULL;
+}
+
+static void *evp_create(uint16_t aead, const uint8_t *key, size_t key_len)
+{
+	const void *cipher = aead == AEAD_AES_128_GCM ? evp.aes_128_gcm() : evp.aes_256_gcm();
+	void *ctx = evp.ctx_new();
+
+	if (ctx && evp.init(ctx, cipher, NULL, key, NULL, 1) != 1) {
+		evp.ctx_free(ctx);
+		return NULL;
 	}
-	SYMBOL(ctx_new, "EVP_CIPHER_CTX_new"),
-	SYMBOL(ctx_free, "EVP_CIPHER_CTX_free"),
-	SYMBOL(ctrl, "EVP_CIPHER_CTX_ctrl"),
-	SYMBOL(aes_128_gcm, "EVP_aes_128_gcm"),
-	SYMBOL(aes_256_gcm, "EVP_aes_256_gcm"),
-	SYMBOL(chacha20_poly1305, "EVP_chacha20_poly1305"),
-	SYMBOL(encrypt_init, "EVP_EncryptInit_ex"),
-	SYMBOL(encrypt_update, "EVP_EncryptUpdate"),
-	SYMBOL(encrypt_final, "EVP_EncryptFinal_ex"),
-	SYMBOL(decrypt_init, "EVP_DecryptInit_ex"),
-	SYMBOL(decrypt_update, "EVP_DecryptUpdate"),
-	SYMBOL(decrypt_final, "EVP_DecryptFinal_ex"),
-#undef SYMBOL
-};
-
-int tcpcrypt_libcrypto_load(void)
-{
-	/* only the one that is there already: a second copy would be a stranger */
-	void *library = dlopen("libcrypto.so.3", RTLD_NOW | RTLD_NOLOAD);
-	size_t i;
-
-	if (!library)
-		return 0;
-	for (i = 0; i < sizeof(evp_symbols) / sizeof(evp_symbols[0]); i++) {
-		void *found = dlsym(library, evp_symbols[i].name);
-
-		if (!found) {
-			evp.ctx_new = 0;
-			return 0;
-		}
-		*(void **)((char *)&evp + evp_symbols[i].at) = found;
-	}
-	return 1;
+	return ctx;
 }
 
-static void evp_clear(struct tcpcrypt_aead *a)
+static int evp_run(void *ctx, uint8_t *text, size_t len, const uint8_t *nonce, const uint8_t *ad,
+		   int sealing)
 {
-	/* EVP_CIPHER_CTX_free() cleanses the key it holds */
-	if (a->seal_ctx)
-		evp.ctx_free(a->seal_ctx);
-	if (a->open_ctx)
-		evp.ctx_free(a->open_ctx);
-	a->seal_ctx = a->open_ctx = 0;
-}
-
-static int evp_setup(struct tcpcrypt_aead *a, const void *cipher, const u8 *key)
-{
-	a->seal_ctx = evp.ctx_new();
-	a->open_ctx = evp.ctx_new();
-	if (a->seal_ctx && a->open_ctx && evp.encrypt_init(a->seal_ctx, cipher, 0, key, 0) == 1 &&
-	    evp.decrypt_init(a->open_ctx, cipher, 0, key, 0) == 1)
-		return 0;
-	evp_clear(a);
-	return -1;
-}
-
-static int evp_setup_128(struct tcpcrypt_aead *a, const u8 *key)
-{
-	return evp_setup(a, evp.aes_128_gcm(), key);
-}
-
-static int evp_setup_256(struct tcpcrypt_aead *a, const u8 *key)
-{
-	return evp_setup(a, evp.aes_256_gcm(), key);
-}
-
-static int evp_setup_chacha(struct tcpcrypt_aead *a, const u8 *key)
-{
-	return evp_setup(a, evp.chacha20_poly1305(), key);
-}
-
-static int evp_seal(struct tcpcrypt_aead *a, const u8 *nonce, const u8 *ad, size_t ad_len, u8 *buf,
-		    size_t len)
-{
-	void *c = a->seal_ctx;
 	int n;
 
-	return evp.encrypt_init(c, 0, 0, 0, nonce) == 1 &&
-			       evp.encrypt_update(c, 0, &n, ad, (int)ad_len) == 1 &&
-			       evp.encrypt_update(c, buf, &n, buf, (int)len) == 1 &&
-			       evp.encrypt_final(c, buf + n, &n) == 1 &&
-			       evp.ctrl(c, EVP_CTRL_AEAD_GET_TAG, AE_TAG_LEN, buf + len) == 1 ?
-		       0 :
-		       -1;
+	return len <= INT_MAX && evp.init(ctx, NULL, NULL, NULL, nonce, sealing) == 1 &&
+	       evp.update(ctx, NULL, &n, ad, FRAME_HEADER_LEN) == 1 &&
+	       evp.update(ctx, text, &n, text, (int)len) == 1;
 }
 
-static int evp_open(struct tcpcrypt_aead *a, const u8 *nonce, const u8 *ad, size_t ad_len, u8 *buf,
-		    size_t len)
+static int evp_seal(void *ctx, uint8_t *text, size_t len, const uint8_t *nonce, const uint8_t *ad)
 {
-	void *c = a->open_ctx;
-	size_t body = len - AE_TAG_LEN;
 	int n;
 
-	if (evp.decrypt_init(c, 0, 0, 0, nonce) == 1 &&
-	    evp.ctrl(c, EVP_CTRL_AEAD_SET_TAG, AE_TAG_LEN, buf + body) == 1 &&
-	    evp.decrypt_update(c, 0, &n, ad, (int)ad_len) == 1 &&
-	    evp.decrypt_update(c, buf, &n, buf, (int)body) == 1 &&
-	    evp.decrypt_final(c, buf + n, &n) == 1)
-		return 0;
-	/* EVP decrypts before it verifies: nothing of that may be seen */
-	sodium.memzero(buf, len);
-	return -1;
+	if (!evp_run(ctx, text, len, nonce, ad, 1) || evp.final(ctx, text + len, &n) != 1 ||
+	    evp.ctrl(ctx, EVP_CTRL_GET_TAG, AE_TAG_LEN, text + len) != 1)
+		return AEAD_PROVIDER;
+	return AEAD_OK;
 }
 
-static const struct tcpcrypt_aead_ops evp_128 = { evp_setup_128, evp_seal, evp_open, evp_clear };
-static const struct tcpcrypt_aead_ops evp_256 = { evp_setup_256, evp_seal, evp_open, evp_clear };
-static const struct tcpcrypt_aead_ops evp_chacha = { evp_setup_chacha, evp_seal, evp_open,
-						     evp_clear };
-
-/* -- the choice ------------------------------------------------------------ */
-
-const struct tcpcrypt_aead_ops *tcpcrypt_provider(unsigned aead, const char *name)
+static int evp_open(void *ctx, uint8_t *text, size_t len, const uint8_t *nonce, const uint8_t *ad)
 {
-	int want_sodium = !strcmp(name, "libsodium");
+	uint8_t tag[AE_TAG_LEN];
+	int n;
 
-	if (!want_sodium && (strcmp(name, "libcrypto") || !evp.ctx_new))
-		return 0;
-	switch (aead) {
-	case AEAD_AES_128_GCM:
-		return want_sodium ? 0 : &evp_128;
-	case AEAD_AES_256_GCM:
-		if (want_sodium)
-			return sodium.gcm_available() ? &sodium_gcm : 0;
-		return &evp_256;
-	case AEAD_CHACHA20_POLY1305:
-		return want_sodium ? &sodium_chacha : &evp_chacha;
+	memcpy(tag, text + len, AE_TAG_LEN);
+	if (!evp_run(ctx, text, len, nonce, ad, 0) ||
+	    evp.ctrl(ctx, EVP_CTRL_SET_TAG, AE_TAG_LEN, tag) != 1)
+		return AEAD_PROVIDER;
+	if (evp.final(ctx, text + len, &n) == 1)
+		return AEAD_OK;
+	/* the thread's error queue is shared with Python's ssl module */
+	evp.clear_error();
+	return AEAD_FAIL;
+}
+
+static void evp_destroy(void *ctx)
+{
+	evp.ctx_free(ctx);
+}
+
+static const struct aead_hooks libcrypto = { evp_create, evp_seal, evp_open, evp_destroy };
+
+/* -- the table -- */
+
+static const struct aead_hooks *outside;
+
+void aead_bind_hooks(const struct aead_hooks *hooks)
+{
+	outside = hooks;
+}
+
+static const struct aead_hooks *aead_ops(uint16_t aead, enum aead_provider provider)
+{
+	switch (provider) {
+	case AEAD_LIBSODIUM:
+		if (aead == AEAD_CHACHA20_POLY1305)
+			return &sodium_chacha;
+		return aead == AEAD_AES_256_GCM && sodium.aes256gcm_is_available() ?
+			       &sodium_aes256 :
+			       NULL;
+	case AEAD_LIBCRYPTO:
+		return evp.ctx_new && aead != AEAD_CHACHA20_POLY1305 ? &libcrypto : NULL;
+	case AEAD_HOOKS:
+		return outside;
+	default:
+		return NULL;
 	}
-	return 0;
 }
 
-int tcpcrypt_aead_setup(struct tcpcrypt_aead *a, const struct tcpcrypt_aead_ops *ops, const u8 *key,
-			size_t key_len)
+static struct {
+	const struct aead_hooks *small, *large;
+	size_t cut;
+} plans[AEAD_CHACHA20_POLY1305 + 1];
+
+int aead_set_plan(uint16_t aead, struct aead_plan plan)
 {
-	tcpcrypt_aead_clear(a);
-	if (ops->setup(a, key))
+	const struct aead_hooks *small = aead_ops(aead, plan.small);
+	const struct aead_hooks *large = aead_ops(aead, plan.large);
+
+	if (!tcpcrypt_key_len(aead) || !small || (plan.large != AEAD_NONE && !large))
 		return -1;
-	a->ops = ops;
-	a->key_len = key_len;
+	plans[aead].small = small;
+	plans[aead].large = large == small ? NULL : large;
+	plans[aead].cut = plan.cut;
 	return 0;
 }
 
-void tcpcrypt_aead_clear(struct tcpcrypt_aead *a)
+/* -- the interface -- */
+
+static int cipher_init(struct cipher *c, const struct aead_hooks *ops, uint16_t aead,
+		       const uint8_t *key)
 {
-	if (a->ops && a->ops->clear)
-		a->ops->clear(a);
-	sodium.memzero(a, sizeof(*a));
+	c->state = ops->create(aead, key, tcpcrypt_key_len(aead));
+	c->ops = c->state ? ops : NULL;
+	return c->state ? AEAD_OK : AEAD_NO_MEMORY;
+}
+
+static void cipher_wipe(struct cipher *c)
+{
+	if (c->ops)
+		c->ops->destroy(c->state);
+	c->ops = NULL;
+	c->state = NULL;
+}
+
+int aead_init(struct aead *a, uint16_t aead, const uint8_t *traffic_key)
+{
+	struct aead fresh = { 0 };
+	size_t key_len = tcpcrypt_key_len(aead);
+
+	if (!key_len || !plans[aead].small)
+		return AEAD_PROVIDER;
+	memcpy(fresh.nr, traffic_key + key_len, AE_NONCE_LEN);
+	fresh.cut = plans[aead].cut;
+	if (cipher_init(&fresh.small, plans[aead].small, aead, traffic_key) ||
+	    (plans[aead].large &&
+	     cipher_init(&fresh.large, plans[aead].large, aead, traffic_key))) {
+		aead_wipe(&fresh);
+		return AEAD_NO_MEMORY;
+	}
+	*a = fresh;
+	wipe(&fresh, sizeof(fresh));
+	return AEAD_OK;
+}
+
+void aead_wipe(struct aead *a)
+{
+	cipher_wipe(&a->small);
+	cipher_wipe(&a->large);
+	wipe(a, sizeof(*a));
+}
+
+/* Sections 3.6 and 4.2.3: N = frame_ID XOR NR, the offset left-padded. */
+static void aead_nonce(const struct aead *a, uint64_t offset, uint8_t nonce[AE_NONCE_LEN])
+{
+	memcpy(nonce, a->nr, AE_NONCE_LEN);
+	for (int i = AE_NONCE_LEN - 1; offset; i--, offset >>= 8)
+		nonce[i] ^= (uint8_t)offset;
+}
+
+static struct cipher *aead_pick(struct aead *a, size_t len)
+{
+	return a->large.ops && len >= a->cut ? &a->large : &a->small;
+}
+
+int aead_seal(struct aead *a, uint8_t *text, size_t len, uint64_t offset, const uint8_t *ad)
+{
+	struct cipher *c = aead_pick(a, len);
+	uint8_t nonce[AE_NONCE_LEN];
+
+	aead_nonce(a, offset, nonce);
+	return c->ops->seal(c->state, text, len, nonce, ad);
+}
+
+int aead_open(struct aead *a, uint8_t *text, size_t len, uint64_t offset, const uint8_t *ad)
+{
+	struct cipher *c = aead_pick(a, len);
+	uint8_t nonce[AE_NONCE_LEN];
+
+	aead_nonce(a, offset, nonce);
+	return c->ops->open(c->state, text, len, nonce, ad);
 }

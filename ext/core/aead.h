@@ -1,46 +1,74 @@
-/* One AEAD key, set up once, sealing and opening in place.
+/* The three AEADs of RFC 8548 section 6 and who computes them.
  *
- * Providers: libsodium (AES-256-GCM, ChaCha20-Poly1305), libcrypto's EVP
- * (AES-128-GCM, AES-256-GCM), and a foreign one whose functions the caller
- * supplies (for hosts with no libcrypto to share).
+ * Everything works in place: a buffer holds the plaintext and AE_TAG_LEN
+ * spare bytes when sealing, ciphertext and tag when opening.  The expanded
+ * key is kept from frame to frame.  A provider may be good at short texts and
+ * another at long ones, so that a key may be held by two of them.
+ *
+ *   libsodium     AES-256-GCM (where the processor has it), ChaCha20-Poly1305
+ *   libcrypto     the two AES-GCM, by EVP, from the library that the process
+ *                 has already loaded
+ *   hooks         all three, through functions that the embedding program
+ *                 supplies (the Python module calls `cryptography` there)
  */
-#ifndef TCPCRYPT_AEAD_H
-#define TCPCRYPT_AEAD_H
+#ifndef AEAD_H
+#define AEAD_H
 
-#include <stdalign.h>
-
-#include "sodium.h"
 #include "tcpcrypt.h"
 
-struct tcpcrypt_aead;
-
-struct tcpcrypt_aead_ops {
-	/* 0 on success */
-	int (*setup)(struct tcpcrypt_aead *a, const u8 *key);
-	/* buf[0 .. len) becomes ciphertext, the tag follows it */
-	int (*seal)(struct tcpcrypt_aead *a, const u8 *nonce, const u8 *ad, size_t ad_len, u8 *buf,
-		    size_t len);
-	/* buf[0 .. len) with the tag at its end becomes plaintext; -1: FAIL */
-	int (*open)(struct tcpcrypt_aead *a, const u8 *nonce, const u8 *ad, size_t ad_len, u8 *buf,
-		    size_t len);
-	void (*clear)(struct tcpcrypt_aead *a);
+enum aead_status {
+	AEAD_OK = 0,
+	AEAD_FAIL = -1, /* the symbol FAIL of section 3.6 */
+	AEAD_NO_MEMORY = -2,
+	AEAD_PROVIDER = -3, /* the provider itself failed */
 };
 
-struct tcpcrypt_aead {
-	const struct tcpcrypt_aead_ops *ops; /* 0: no key */
-	void *seal_ctx, *open_ctx;
-	size_t key_len;
-	alignas(16) u8 state[SODIUM_GCM_STATE];
+enum aead_provider { AEAD_NONE, AEAD_LIBSODIUM, AEAD_LIBCRYPTO, AEAD_HOOKS };
+
+struct aead_hooks {
+	void *(*create)(uint16_t aead, const uint8_t *key, size_t key_len);
+	int (*seal)(void *state, uint8_t *text, size_t len, const uint8_t *nonce,
+		    const uint8_t *ad);
+	int (*open)(void *state, uint8_t *text, size_t len, const uint8_t *nonce,
+		    const uint8_t *ad);
+	void (*destroy)(void *state);
 };
 
-/* libcrypto, if this process has loaded one; 0 if not. */
-int tcpcrypt_libcrypto_load(void);
+/* Which provider serves texts below, and which from, `cut` bytes. */
+struct aead_plan {
+	enum aead_provider small, large;
+	size_t cut;
+};
 
-/* Provider names, in the order the table prefers them. */
-const struct tcpcrypt_aead_ops *tcpcrypt_provider(unsigned aead, const char *name);
+struct cipher {
+	const struct aead_hooks *ops;
+	void *state;
+};
 
-int tcpcrypt_aead_setup(struct tcpcrypt_aead *a, const struct tcpcrypt_aead_ops *ops, const u8 *key,
-			size_t key_len);
-void tcpcrypt_aead_clear(struct tcpcrypt_aead *a);
+struct aead {
+	struct cipher small, large; /* large.ops may be NULL: small serves all */
+	size_t cut;
+	uint8_t nr[AE_NONCE_LEN]; /* section 3.6, figure 4: nonce randomizer */
+};
+
+/* NULL, or what is missing in the libcrypto of that name; it must be loaded. */
+const char *aead_bind_libcrypto(const char *name) __attribute__((warn_unused_result));
+void aead_bind_hooks(const struct aead_hooks *hooks);
+
+/* Set the plan of one algorithm; -1 if a provider lacks it. */
+int aead_set_plan(uint16_t aead, struct aead_plan plan) __attribute__((warn_unused_result));
+
+/* traffic_key: ae_key_len bytes of key, then ae_nonce_len of nonce randomizer. */
+int aead_init(struct aead *a, uint16_t aead, const uint8_t *traffic_key)
+	__attribute__((warn_unused_result));
+void aead_wipe(struct aead *a);
+
+/* len counts the plaintext; ad is the frame's three header bytes, offset the
+ * frame's place in the TCP stream.  Opening may leave garbage in text unless
+ * AEAD_OK is returned: the caller wipes it. */
+int aead_seal(struct aead *a, uint8_t *text, size_t len, uint64_t offset, const uint8_t *ad)
+	__attribute__((warn_unused_result));
+int aead_open(struct aead *a, uint8_t *text, size_t len, uint64_t offset, const uint8_t *ad)
+	__attribute__((warn_unused_result));
 
 #endif

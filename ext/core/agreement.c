@@ -1,18 +1,21 @@
-/* ECDHE-Curve25519 over libsodium; see agreement.h. */
+/* See agreement.h. */
 #include "agreement.h"
 
-int tcpcrypt_x25519_public(u8 public_key[X25519_LEN], const u8 private_key[X25519_LEN])
+#include "wipe.h"
+
+void tcpcrypt_x25519_public(uint8_t public_key[X25519_LEN], const uint8_t private_key[X25519_LEN])
 {
-	return sodium.x25519_base(public_key, private_key);
+	sodium.scalarmult_base(public_key, private_key);
 }
 
-int tcpcrypt_x25519(u8 es[X25519_LEN], const u8 private_key[X25519_LEN],
-		    const u8 public_key[X25519_LEN])
+int tcpcrypt_x25519(uint8_t es[X25519_LEN], const uint8_t private_key[X25519_LEN],
+		    const uint8_t public_key[X25519_LEN])
 {
-	u8 any = 0;
-	int i, failed = sodium.x25519(es, private_key, public_key);
-
-	for (i = 0; i < X25519_LEN; i++)
-		any |= es[i];
-	return failed || !any ? -1 : 0;
+	/* "MUST check whether the computed Diffie-Hellman shared secret is the
+	 * all-zero value and abort if so"; libsodium's status is not relied on */
+	if (sodium.scalarmult(es, private_key, public_key) || sodium.is_zero(es, X25519_LEN)) {
+		wipe(es, X25519_LEN);
+		return -1;
+	}
+	return 0;
 }

@@ -1,15 +1,13 @@
 /* ECDHE-Curve25519 (RFC 8548 section 5). */
-#ifndef TCPCRYPT_AGREEMENT_H
-#define TCPCRYPT_AGREEMENT_H
+#ifndef AGREEMENT_H
+#define AGREEMENT_H
 
-#include "sodium.h"
+#include "tcpcrypt.h"
 
-enum { X25519_LEN = 32 };
+void tcpcrypt_x25519_public(uint8_t public_key[X25519_LEN], const uint8_t private_key[X25519_LEN]);
 
-int tcpcrypt_x25519_public(u8 public_key[X25519_LEN], const u8 private_key[X25519_LEN]);
-
-/* -1: the shared secret is all zero, which section 5 says to check and abort on */
-int tcpcrypt_x25519(u8 es[X25519_LEN], const u8 private_key[X25519_LEN],
-		    const u8 public_key[X25519_LEN]);
+/* 0, or -1 and *es all zero: the point has low order. */
+int tcpcrypt_x25519(uint8_t es[X25519_LEN], const uint8_t private_key[X25519_LEN],
+		    const uint8_t public_key[X25519_LEN]) __attribute__((warn_unused_result));
 
 #endif

@@ -1,159 +1,333 @@
-/* Sealing and opening frames; see framer.h. */
-#include <string.h>
-
+/* See framer.h. */
 #include "framer.h"
 
-enum { FLAGS_LEN = 1, OVERHEAD = FRAME_HEADER_LEN + FLAGS_LEN + AE_TAG_LEN };
+#include <string.h>
 
-int tcpcrypt_key_setup(struct tcpcrypt_key *k, const struct tcpcrypt_aead_ops *ops,
-		       const u8 *traffic, size_t key_len)
+#include "wipe.h"
+
+/* -- sealing -- */
+
+static size_t frame_overhead(int urgent)
 {
-	if (tcpcrypt_aead_setup(&k->aead, ops, traffic, key_len))
+	return FRAME_OVERHEAD + (urgent == NO_URGENT ? 0 : URGENT_LEN);
+}
+
+size_t sealer_size(const struct sealer *s, size_t len, int urgent)
+{
+	size_t frames = len ? (len - 1) / s->frame_size + 1 : 1;
+
+	return len + frames * frame_overhead(urgent);
+}
+
+/* One frame of len bytes; fields in the order of section 4.2's figures. */
+static int seal_frame(struct sealer *s, const struct seal_job *job, size_t len, int fin)
+{
+	uint8_t *frame = job->out + job->written;
+	uint8_t *p = frame;
+	size_t plain = FLAGS_LEN + (job->urgent == NO_URGENT ? 0 : URGENT_LEN) + len;
+	size_t clen = plain + AE_TAG_LEN;
+
+	*p++ = s->rekey ? CONTROL_REKEY : 0;
+	*p++ = (uint8_t)(clen >> 8);
+	*p++ = (uint8_t)clen;
+	*p++ = (fin ? FLAG_FINP : 0) | (job->urgent == NO_URGENT ? 0 : FLAG_URGP);
+	if (job->urgent != NO_URGENT) {
+		*p++ = (uint8_t)(job->urgent >> 8);
+		*p++ = (uint8_t)job->urgent;
+	}
+	if (len)
+		memmove(p, job->data + job->taken, len);
+	return aead_seal(&s->aead, frame + FRAME_HEADER_LEN, plain, s->offset + job->written,
+			 frame);
+}
+
+/* Application bytes for the next frame in what room is left, or -1. */
+static long next_chunk(const struct sealer *s, const struct seal_job *job)
+{
+	size_t left = job->len - job->taken;
+	size_t chunk = left < s->frame_size ? left : s->frame_size;
+	size_t overhead = frame_overhead(job->urgent);
+	size_t room = job->room - job->written;
+
+	if (room < overhead || (left && room == overhead))
 		return -1;
-	memcpy(k->nr, traffic + key_len, AE_NONCE_LEN);
+	return (long)(chunk < room - overhead ? chunk : room - overhead);
+}
+
+int sealer_seal(struct sealer *s, struct seal_job *job)
+{
+	uint8_t rekey = s->rekey;
+	int last = 0, status = AEAD_OK;
+	long chunk;
+
+	job->taken = job->written = 0;
+	while (!last && (chunk = next_chunk(s, job)) >= 0) {
+		last = job->taken + (size_t)chunk == job->len;
+		/* "MUST set the FINp bit on the last frame ... and MUST NOT set
+		 * FINp on any other frame" (section 3.7) */
+		status = seal_frame(s, job, (size_t)chunk, job->fin && last);
+		if (status)
+			break;
+		/* "MUST set rekey = 1 for that frame.  It MUST set rekey = 0
+		 * in all other cases" (section 3.8) */
+		s->rekey = 0;
+		job->taken += (size_t)chunk;
+		job->written += frame_overhead(job->urgent) + (size_t)chunk;
+	}
+	if (status) {
+		wipe(job->out, job->room);
+		s->rekey = rekey;
+		return status;
+	}
+	s->offset += job->written;
+	s->finished = job->fin && last;
+	return AEAD_OK;
+}
+
+void sealer_rekey(struct sealer *s, struct aead *key)
+{
+	/* "SHOULD delete older-generation keys from memory" (section 3.8) */
+	aead_wipe(&s->aead);
+	s->aead = *key;
+	wipe(key, sizeof(*key));
+	s->generation++;
+	s->rekey = 1;
+}
+
+void sealer_wipe(struct sealer *s)
+{
+	aead_wipe(&s->aead);
+}
+
+/* -- the opener's buffer -- */
+
+/* an empty buffer larger than this is given back */
+enum { BUFFER_KEPT = 1 << 18 };
+
+/* Plaintext and unopened stream, moved together to `to`. */
+static void opener_pack(struct opener *o, uint8_t *to)
+{
+	size_t pending = opener_pending(o), buffered = opener_buffered(o);
+
+	if (pending)
+		memmove(to, o->buffer + o->ready, pending);
+	if (buffered)
+		memmove(to + pending, o->buffer + o->at, buffered);
+	o->ready = 0;
+	o->ready_end = o->at = pending;
+	o->end = pending + buffered;
+}
+
+size_t opener_make_room(struct opener *o, size_t len)
+{
+	size_t kept = opener_pending(o) + opener_buffered(o);
+
+	if (!kept)
+		o->ready = o->ready_end = o->at = o->end = 0;
+	if (!kept && o->capacity > BUFFER_KEPT && len <= BUFFER_KEPT)
+		return len ? len : 1;
+	if (o->capacity - o->end >= len)
+		return 0;
+	if (o->capacity - kept < len)
+		return kept + len;
+	opener_pack(o, o->buffer);
 	return 0;
 }
 
-void tcpcrypt_key_clear(struct tcpcrypt_key *k)
+void opener_move(struct opener *o, uint8_t *buffer, size_t capacity)
 {
-	tcpcrypt_aead_clear(&k->aead);
-	sodium.memzero(k->nr, sizeof(k->nr));
+	uint8_t *old = o->buffer;
+	size_t used = o->end;
+
+	opener_pack(o, buffer);
+	if (old)
+		wipe(old, used);
+	o->buffer = buffer;
+	o->capacity = capacity;
 }
 
-/* N = frame_ID XOR NR, where the frame ID is the offset, left-padded (4.2.3) */
-static void nonce_at(u8 nonce[AE_NONCE_LEN], const u8 nr[AE_NONCE_LEN], uint64_t offset)
+static void opener_fault(struct opener *o, enum fault fault, size_t clen)
 {
-	int i;
-
-	memcpy(nonce, nr, AE_NONCE_LEN);
-	for (i = AE_NONCE_LEN - 1; offset; i--, offset >>= 8)
-		nonce[i] ^= (u8)offset;
+	o->fault = (uint8_t)fault;
+	o->fault_offset = o->offset;
+	o->fault_clen = (uint32_t)clen;
+	/* nothing unauthenticated, and no ciphertext, stays */
+	wipe(o->buffer + o->at, opener_buffered(o));
+	o->end = o->at;
+	o->rekey_wanted = 0;
 }
 
-size_t tcpcrypt_sealed_len(const struct tcpcrypt_sealer *s, size_t len)
+void opener_commit(struct opener *o, size_t len)
 {
-	size_t frames = len ? (len + s->frame_data - 1) / s->frame_data : 1;
-
-	return len + frames * OVERHEAD;
+	o->end += len;
+	if (o->fault)
+		o->end = o->at;
+	else if (o->finp && len)
+		opener_fault(o, FAULT_AFTER_FINP, 0);
 }
 
-/* One frame (figures of section 4.2): control | clen | flags | urgent | data */
-static int seal_frame(struct tcpcrypt_sealer *s, u8 *frame, const u8 *data, size_t len, int fin,
-		      int urgent)
-{
-	u8 nonce[AE_NONCE_LEN];
-	u8 *at = frame + FRAME_HEADER_LEN;
-	size_t plen = FLAGS_LEN + (urgent < 0 ? 0 : URGENT_LEN) + len;
-	size_t clen = plen + AE_TAG_LEN;
+/* -- opening -- */
 
-	frame[0] = s->rekey ? CONTROL_REKEY : 0;
-	frame[1] = (u8)(clen >> 8);
-	frame[2] = (u8)clen;
-	*at++ = (u8)((fin ? FLAG_FINP : 0) | (urgent < 0 ? 0 : FLAG_URGP));
-	if (urgent >= 0) {
-		*at++ = (u8)(urgent >> 8);
-		*at++ = (u8)urgent;
+struct header {
+	uint8_t bytes[FRAME_HEADER_LEN]; /* control | clen: the associated data */
+	uint8_t rekey;
+	size_t clen;
+};
+
+static struct header header_parse(const uint8_t *frame)
+{
+	struct header h;
+
+	memcpy(h.bytes, frame, FRAME_HEADER_LEN);
+	/* the seven bits of cres: "MUST ignore them when receiving" */
+	h.rekey = h.bytes[0] & CONTROL_REKEY;
+	h.clen = (size_t)h.bytes[1] << 8 | h.bytes[2];
+	return h;
+}
+
+/* Is the frame at buffer[at] whole, well-sized and its key here? */
+static int frame_openable(struct opener *o, struct header *h)
+{
+	size_t buffered = opener_buffered(o);
+
+	if (o->fault || o->finp || buffered < FRAME_HEADER_LEN)
+		return 0;
+	*h = header_parse(o->buffer + o->at);
+	if (h->clen < CLEN_MIN) {
+		opener_fault(o, FAULT_NO_FLAGS, h->clen);
+		return 0;
 	}
-	memcpy(at, data, len);
-	nonce_at(nonce, s->key.nr, s->offset);
-	if (s->key.aead.ops->seal(&s->key.aead, nonce, frame, FRAME_HEADER_LEN,
-				  frame + FRAME_HEADER_LEN, plen))
-		return -1;
-	s->offset += FRAME_HEADER_LEN + clen;
-	s->rekey = 0;
-	s->finished = (u8)fin;
-	return (int)(FRAME_HEADER_LEN + clen);
+	if (buffered < FRAME_HEADER_LEN + h->clen)
+		return 0;
+	if (o->offset > UINT64_MAX - FRAME_HEADER_LEN - h->clen) {
+		opener_fault(o, FAULT_OFFSET, h->clen);
+		return 0;
+	}
+	o->rekey_wanted = h->rekey && !o->next.small.ops;
+	return !o->rekey_wanted;
 }
 
-int64_t tcpcrypt_seal(struct tcpcrypt_sealer *s, u8 *out, size_t room, const u8 *data, size_t len,
-		      int fin, int urgent, size_t *taken)
+/* What an authenticated plaintext says, before anything is committed. */
+struct plaintext {
+	size_t head; /* flags and urgent field */
+	size_t len;  /* of data */
+	int urgent;
+	int finp;
+};
+
+static enum fault plaintext_parse(struct plaintext *t, const uint8_t *text, size_t len)
 {
-	size_t extra = OVERHEAD + (urgent < 0 ? 0 : URGENT_LEN);
-	size_t written = 0;
+	uint8_t flags = text[0]; /* its six bits of fres are ignored */
 
-	*taken = 0;
-	while (room - written >= extra + (len != *taken)) {
-		size_t left = len - *taken, fits = room - written - extra;
-		size_t take = left < s->frame_data ? left : s->frame_data;
-		int last, n;
-
-		if (take > fits)
-			take = fits;
-		last = take == left;
-		n = seal_frame(s, out + written, data + *taken, take, fin && last, urgent);
-		if (n < 0)
-			return -1;
-		written += (size_t)n;
-		*taken += take;
-		if (last)
-			break;
+	t->finp = flags & FLAG_FINP;
+	t->urgent = NO_URGENT;
+	t->head = FLAGS_LEN;
+	if (flags & FLAG_URGP) {
+		t->head += URGENT_LEN;
+		if (len < t->head)
+			return FAULT_NO_URGENT;
+		t->urgent = text[1] << 8 | text[2];
 	}
-	return (int64_t)written;
+	t->len = len - t->head;
+	if (t->urgent != NO_URGENT && (size_t)t->urgent >= t->len)
+		return FAULT_URGENT_BEYOND;
+	return FAULT_NONE;
 }
 
-/* Plaintext of an authenticated frame: flags | urgent | data (4.2.1) */
-static enum tcpcrypt_opened read_plaintext(struct tcpcrypt_opener *o, const u8 *plain, size_t plen,
-					   struct tcpcrypt_frame *f)
+static void opener_take_key(struct opener *o)
 {
-	size_t at = FLAGS_LEN;
-	int urgent = plain[0] & FLAG_URGP;
+	aead_wipe(&o->aead);
+	o->aead = o->next;
+	wipe(&o->next, sizeof(o->next));
+	o->generation++;
+}
 
-	if (urgent) {
-		if (plen < at + URGENT_LEN)
-			return OPENED_NO_URGENT;
-		f->urgent = (unsigned)plain[at] << 8 | plain[at + 1];
-		at += URGENT_LEN;
-	}
-	f->data_at = FRAME_HEADER_LEN + at;
-	f->data_len = plen - at;
-	if (urgent && f->urgent >= f->data_len)
-		return OPENED_URGENT_BEYOND;
-	if (urgent) {
+/* The frame at buffer[at], authenticated: its data join the plaintext. */
+static void opener_accept(struct opener *o, const struct header *h, const struct plaintext *t)
+{
+	size_t data = o->at + FRAME_HEADER_LEN + t->head;
+
+	if (h->rekey)
+		opener_take_key(o);
+	if (o->ready == o->ready_end)
+		o->ready = o->ready_end = data;
+	else if (t->len)
+		memmove(o->buffer + o->ready_end, o->buffer + data, t->len);
+	o->ready_end += t->len;
+	if (t->urgent != NO_URGENT) {
 		o->urgent_seen = 1;
-		o->urgent_index = o->data_offset + f->urgent;
+		o->urgent_index = o->app_offset + (uint64_t)t->urgent;
 	}
-	o->finished = plain[0] & FLAG_FINP;
-	o->data_offset += f->data_len;
-	return OPENED_FRAME;
+	o->app_offset += t->len;
+	o->offset += FRAME_HEADER_LEN + h->clen;
+	o->at += FRAME_HEADER_LEN + h->clen;
+	o->finp = t->finp != 0;
+	if (o->finp && opener_buffered(o))
+		opener_fault(o, FAULT_AFTER_FINP, 0);
 }
 
-static void commit_rekey(struct tcpcrypt_opener *o)
+static void opener_open_frame(struct opener *o, const struct header *h)
 {
-	tcpcrypt_key_clear(&o->key);
-	o->key = o->next;
-	/* the EVP contexts have moved: forget, do not free */
-	sodium.memzero(&o->next, sizeof(o->next));
+	uint8_t *text = o->buffer + o->at + FRAME_HEADER_LEN;
+	size_t len = h->clen - AE_TAG_LEN;
+	struct plaintext t;
+	enum fault fault;
+	int status = aead_open(h->rekey ? &o->next : &o->aead, text, len, o->offset, h->bytes);
+
+	if (status == AEAD_OK)
+		fault = plaintext_parse(&t, text, len);
+	else
+		fault = status == AEAD_FAIL ? FAULT_AUTHENTICATION : FAULT_PROVIDER;
+	if (fault == FAULT_NONE)
+		opener_accept(o, h, &t);
+	else
+		opener_fault(o, fault, h->clen);
 }
 
-enum tcpcrypt_opened tcpcrypt_open(struct tcpcrypt_opener *o, u8 *stream, size_t len,
-				   struct tcpcrypt_frame *f)
+size_t opener_available(const struct opener *o, size_t size)
 {
-	u8 nonce[AE_NONCE_LEN];
-	struct tcpcrypt_key *key = &o->key;
-	int rekey;
+	size_t total = opener_pending(o), at = o->at;
 
-	if (o->finished)
-		return len ? OPENED_AFTER_FINP : OPENED_PARTIAL;
-	if (len < FRAME_HEADER_LEN)
-		return OPENED_PARTIAL;
-	rekey = stream[0] & CONTROL_REKEY;
-	f->clen = (unsigned)stream[1] << 8 | stream[2];
-	f->len = FRAME_HEADER_LEN + f->clen;
-	if (f->clen < FLAGS_LEN + AE_TAG_LEN)
-		return OPENED_SHORT;
-	if (len < f->len)
-		return OPENED_PARTIAL;
-	if (rekey) {
-		if (!o->next.aead.ops)
-			return OPENED_REKEY;
-		key = &o->next;
+	while (total < size && o->end - at >= FRAME_HEADER_LEN) {
+		size_t clen = header_parse(o->buffer + at).clen;
+
+		if (clen < CLEN_MIN || o->end - at - FRAME_HEADER_LEN < clen)
+			break;
+		total += clen - CLEN_MIN;
+		at += FRAME_HEADER_LEN + clen;
 	}
-	nonce_at(nonce, key->nr, o->offset);
-	if (key->aead.ops->open(&key->aead, nonce, stream, FRAME_HEADER_LEN,
-				stream + FRAME_HEADER_LEN, f->clen))
-		return OPENED_FAIL;
-	if (rekey)
-		commit_rekey(o);
-	o->offset += f->len;
-	return read_plaintext(o, stream + FRAME_HEADER_LEN, f->clen - AE_TAG_LEN, f);
+	return total < size ? total : size;
+}
+
+static size_t opener_give(struct opener *o, uint8_t *out, size_t size)
+{
+	size_t n = opener_pending(o) < size ? opener_pending(o) : size;
+
+	if (n)
+		memmove(out, o->buffer + o->ready, n);
+	o->ready += n;
+	return n;
+}
+
+size_t opener_read(struct opener *o, uint8_t *out, size_t room, size_t size)
+{
+	size_t got = opener_give(o, out, size < room ? size : room);
+	struct header h;
+
+	while ((got < size || !size) && !opener_pending(o) && frame_openable(o, &h)) {
+		opener_open_frame(o, &h);
+		got += opener_give(o, out + got, (size < room ? size : room) - got);
+	}
+	return got;
+}
+
+void opener_wipe(struct opener *o)
+{
+	if (o->buffer)
+		wipe(o->buffer, o->capacity);
+	aead_wipe(&o->aead);
+	aead_wipe(&o->next);
+	o->buffer = NULL;
+	o->capacity = o->ready = o->ready_end = o->at = o->end = 0;
+	o->rekey_wanted = 0;
 }

@@ -1,59 +1,86 @@
-/* HKDF as RFC 8548 section 3.1 writes it, over libsodium's HMAC-SHA256. */
-#include <stdalign.h>
-#include <string.h>
-
+/* See keyschedule.h. */
 #include "keyschedule.h"
 
-enum { HASH_LEN = 32 };
+#include <string.h>
 
-void tcpcrypt_extract(u8 prk[K_LEN], struct tcpcrypt_bytes salt, const struct tcpcrypt_bytes *parts,
-		      size_t count)
+#include "wipe.h"
+
+/* the size of libsodium's state is asked at run time: this holds any so far */
+#define HMAC_STATE_MAX 512
+
+enum { HASH_LEN = 32, CPRF_MAX = 2 * HASH_LEN };
+
+int tcpcrypt_hmac(uint8_t out[HASH_LEN], struct bytes key, const struct bytes *parts, size_t count)
 {
-	alignas(16) u8 state[SODIUM_HMAC_STATE];
-	size_t i;
+	_Alignas(64) uint8_t state[HMAC_STATE_MAX];
 
-	/* PRK = HMAC-Hash(salt, IKM) */
-	sodium.hmac_init(state, salt.at, salt.len);
-	for (i = 0; i < count; i++)
+	if (sodium.hmac_statebytes() > sizeof(state))
+		return -1;
+	sodium.hmac_init(state, key.at, key.len);
+	for (size_t i = 0; i < count; i++)
 		sodium.hmac_update(state, parts[i].at, parts[i].len);
-	sodium.hmac_final(state, prk);
-	sodium.memzero(state, sizeof(state));
+	sodium.hmac_final(state, out);
+	wipe(state, sizeof(state));
+	return 0;
 }
 
-void tcpcrypt_cprf(u8 *out, size_t len, const u8 key[K_LEN], u8 constant,
-		   struct tcpcrypt_bytes suffix)
+int tcpcrypt_cprf(uint8_t *out, size_t len, const uint8_t key[K_LEN], uint8_t constant,
+		  struct bytes sn)
 {
-	alignas(16) u8 state[SODIUM_HMAC_STATE];
-	u8 t[HASH_LEN];
-	u8 counter = 0;
+	uint8_t t[CPRF_MAX], counter;
+	int failed = len > CPRF_MAX ? -1 : 0;
 
-	while (len) {
-		size_t take = len < HASH_LEN ? len : HASH_LEN;
+	/* T(n) = HMAC-Hash(PRK, T(n-1) | CONST | n) */
+	for (counter = 1; !failed && (size_t)(counter - 1) * HASH_LEN < len; counter++) {
+		size_t at = (size_t)(counter - 1) * HASH_LEN;
+		const struct bytes parts[] = {
+			{ at ? t + at - HASH_LEN : t, at ? HASH_LEN : 0 },
+			{ &constant, 1 },
+			sn,
+			{ &counter, 1 },
+		};
 
-		/* T(n) = HMAC-Hash(PRK, T(n-1) | CONST | n) */
-		sodium.hmac_init(state, key, K_LEN);
-		if (counter++)
-			sodium.hmac_update(state, t, sizeof(t));
-		sodium.hmac_update(state, &constant, 1);
-		sodium.hmac_update(state, suffix.at, suffix.len);
-		sodium.hmac_update(state, &counter, 1);
-		sodium.hmac_final(state, t);
-		memcpy(out, t, take);
-		out += take;
-		len -= take;
+		failed = tcpcrypt_hmac(t + at, (struct bytes){ key, K_LEN }, parts, 4);
 	}
-	sodium.memzero(state, sizeof(state));
-	sodium.memzero(t, sizeof(t));
+	if (!failed)
+		memcpy(out, t, len);
+	wipe(t, sizeof(t));
+	return failed;
 }
 
-size_t tcpcrypt_key_len(unsigned aead)
+int tcpcrypt_derive(struct tcpcrypt_schedule *s, const uint8_t ss[K_LEN], struct bytes sn,
+		    uint8_t tep_byte)
 {
-	switch (aead) { /* section 6, table 3 */
-	case AEAD_AES_128_GCM:
-		return 16;
-	case AEAD_AES_256_GCM:
-	case AEAD_CHACHA20_POLY1305:
-		return 32;
+	s->session_id[0] = tep_byte;
+	if (tcpcrypt_cprf(s->mk, K_LEN, ss, CONST_REKEY, sn) ||
+	    tcpcrypt_cprf(s->session_id + 1, K_LEN, ss, CONST_SESSID, sn) ||
+	    tcpcrypt_cprf(s->next_ss, K_LEN, ss, CONST_NEXTK, (struct bytes){ ss, 0 })) {
+		wipe(s, sizeof(*s));
+		return -1;
 	}
+	return 0;
+}
+
+void tcpcrypt_generations_init(struct tcpcrypt_generations *g, const uint8_t mk[K_LEN],
+			       uint8_t constant, uint8_t traffic_key_len)
+{
+	memcpy(g->mk, mk, K_LEN);
+	g->j = 0;
+	g->constant = constant;
+	g->traffic_key_len = traffic_key_len;
+}
+
+int tcpcrypt_traffic_key(const struct tcpcrypt_generations *g, uint8_t out[TRAFFIC_KEY_MAX])
+{
+	return tcpcrypt_cprf(out, g->traffic_key_len, g->mk, g->constant,
+			     (struct bytes){ g->mk, 0 });
+}
+
+int tcpcrypt_advance(struct tcpcrypt_generations *g)
+{
+	/* mk[j] is overwritten: section 3.8, "SHOULD delete older-generation keys" */
+	if (tcpcrypt_cprf(g->mk, K_LEN, g->mk, CONST_REKEY, (struct bytes){ g->mk, 0 }))
+		return -1;
+	g->j++;
 	return 0;
 }

@@ -1,56 +1,56 @@
-/* Finding libsodium's functions; see sodium.h. */
-#include <dlfcn.h>
-
+/* See sodium.h. */
 #include "sodium.h"
 
-struct tcpcrypt_sodium sodium;
+#include <dlfcn.h>
+
+struct sodium sodium;
 
 static const struct {
 	const char *name;
 	size_t at;
 } symbols[] = {
-#define SYMBOL(field, name)                                   \
-	{                                                     \
-		name, offsetof(struct tcpcrypt_sodium, field) \
+#define SYMBOL(member, name)                          \
+	{                                             \
+		name, offsetof(struct sodium, member) \
 	}
 	SYMBOL(init, "sodium_init"),
 	SYMBOL(memzero, "sodium_memzero"),
-	SYMBOL(random, "randombytes_buf"),
-	SYMBOL(x25519, "crypto_scalarmult_curve25519"),
-	SYMBOL(x25519_base, "crypto_scalarmult_curve25519_base"),
+	SYMBOL(randombytes_buf, "randombytes_buf"),
+	SYMBOL(is_zero, "sodium_is_zero"),
+	SYMBOL(scalarmult, "crypto_scalarmult_curve25519"),
+	SYMBOL(scalarmult_base, "crypto_scalarmult_curve25519_base"),
 	SYMBOL(hmac_statebytes, "crypto_auth_hmacsha256_statebytes"),
 	SYMBOL(hmac_init, "crypto_auth_hmacsha256_init"),
 	SYMBOL(hmac_update, "crypto_auth_hmacsha256_update"),
 	SYMBOL(hmac_final, "crypto_auth_hmacsha256_final"),
-	SYMBOL(gcm_available, "crypto_aead_aes256gcm_is_available"),
-	SYMBOL(gcm_statebytes, "crypto_aead_aes256gcm_statebytes"),
-	SYMBOL(gcm_beforenm, "crypto_aead_aes256gcm_beforenm"),
-	SYMBOL(gcm_seal, "crypto_aead_aes256gcm_encrypt_afternm"),
-	SYMBOL(gcm_open, "crypto_aead_aes256gcm_decrypt_afternm"),
-	SYMBOL(chacha_seal, "crypto_aead_chacha20poly1305_ietf_encrypt"),
-	SYMBOL(chacha_open, "crypto_aead_chacha20poly1305_ietf_decrypt"),
+	SYMBOL(aes256gcm_is_available, "crypto_aead_aes256gcm_is_available"),
+	SYMBOL(aes256gcm_statebytes, "crypto_aead_aes256gcm_statebytes"),
+	SYMBOL(aes256gcm_beforenm, "crypto_aead_aes256gcm_beforenm"),
+	SYMBOL(aes256gcm_seal, "crypto_aead_aes256gcm_encrypt_detached_afternm"),
+	SYMBOL(aes256gcm_open, "crypto_aead_aes256gcm_decrypt_detached_afternm"),
+	SYMBOL(chacha_seal, "crypto_aead_chacha20poly1305_ietf_encrypt_detached"),
+	SYMBOL(chacha_open, "crypto_aead_chacha20poly1305_ietf_decrypt_detached"),
 #undef SYMBOL
 };
 
-const char *sodium_load(const char *path)
+const char *sodium_bind(const char *path)
 {
-	void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-	size_t i;
+	struct sodium found = { 0 };
+	/* never closed: the functions are used until the process ends */
+	void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 
-	if (!library)
-		return "the shared object itself";
-	for (i = 0; i < sizeof(symbols) / sizeof(symbols[0]); i++) {
-		void *found = dlsym(library, symbols[i].name);
+	if (!handle)
+		return dlerror();
+	for (size_t i = 0; i < sizeof(symbols) / sizeof(symbols[0]); i++) {
+		void *address = dlsym(handle, symbols[i].name);
 
-		if (!found)
+		if (!address)
 			return symbols[i].name;
-		*(void **)((char *)&sodium + symbols[i].at) = found;
+		/* POSIX: an object pointer of dlsym() converts to a function's */
+		*(void **)((char *)&found + symbols[i].at) = address;
 	}
-	if (sodium.init() < 0)
-		return "a successful sodium_init()";
-	if (sodium.hmac_statebytes() > SODIUM_HMAC_STATE)
-		return "an HMAC-SHA256 state of at most 512 bytes";
-	if (sodium.gcm_statebytes() > SODIUM_GCM_STATE)
-		return "an AES-256-GCM state of at most 512 bytes";
-	return 0;
+	if (found.init() < 0)
+		return "sodium_init";
+	sodium = found;
+	return NULL;
 }

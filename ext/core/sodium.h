@@ -1,45 +1,50 @@
-/* libsodium, found in the shared object PyNaCl brought with it.
+/* libsodium, found at run time in the module PyNaCl ships.
  *
- * Every wheel of PyNaCl carries its own libsodium inside _sodium.abi3.so;
- * distributions link it to the system's.  dlsym() on that object serves both,
- * needs no headers and adds no second copy.
+ * PyNaCl's extension either contains libsodium or is linked with the
+ * system's; dlsym() on its handle finds the functions in both cases.  No
+ * header of libsodium is needed to build, and every symbol is checked before
+ * the first use.
  */
-#ifndef TCPCRYPT_SODIUM_H
-#define TCPCRYPT_SODIUM_H
+#ifndef SODIUM_H
+#define SODIUM_H
 
 #include <stddef.h>
 
-typedef unsigned char u8;
-typedef unsigned long long sodium_len;
+typedef int sodium_seal_fn(unsigned char *c, unsigned char *tag, unsigned long long *tag_len,
+			   const unsigned char *m, unsigned long long m_len,
+			   const unsigned char *ad, unsigned long long ad_len,
+			   const unsigned char *nsec, const unsigned char *nonce,
+			   const void *key_or_state);
+typedef int sodium_open_fn(unsigned char *m, unsigned char *nsec, const unsigned char *c,
+			   unsigned long long c_len, const unsigned char *tag,
+			   const unsigned char *ad, unsigned long long ad_len,
+			   const unsigned char *nonce, const void *key_or_state);
 
-enum { SODIUM_HMAC_STATE = 512, SODIUM_GCM_STATE = 512 };
-
-struct tcpcrypt_sodium {
+struct sodium {
 	int (*init)(void);
-	void (*memzero)(void *p, size_t len);
-	void (*random)(void *p, size_t len);
-	int (*x25519)(u8 *q, const u8 *n, const u8 *p);
-	int (*x25519_base)(u8 *q, const u8 *n);
+	void (*memzero)(void *bytes, size_t len);
+	void (*randombytes_buf)(void *bytes, size_t len);
+	int (*is_zero)(const unsigned char *bytes, size_t len);
+
+	int (*scalarmult)(unsigned char *q, const unsigned char *n, const unsigned char *p);
+	int (*scalarmult_base)(unsigned char *q, const unsigned char *n);
+
 	size_t (*hmac_statebytes)(void);
-	int (*hmac_init)(void *state, const u8 *key, size_t len);
-	int (*hmac_update)(void *state, const u8 *in, sodium_len len);
-	int (*hmac_final)(void *state, u8 *out);
-	int (*gcm_available)(void);
-	size_t (*gcm_statebytes)(void);
-	int (*gcm_beforenm)(void *state, const u8 *key);
-	int (*gcm_seal)(u8 *c, sodium_len *clen, const u8 *m, sodium_len mlen, const u8 *ad,
-			sodium_len adlen, const u8 *nsec, const u8 *npub, const void *state);
-	int (*gcm_open)(u8 *m, sodium_len *mlen, u8 *nsec, const u8 *c, sodium_len clen,
-			const u8 *ad, sodium_len adlen, const u8 *npub, const void *state);
-	int (*chacha_seal)(u8 *c, sodium_len *clen, const u8 *m, sodium_len mlen, const u8 *ad,
-			   sodium_len adlen, const u8 *nsec, const u8 *npub, const u8 *k);
-	int (*chacha_open)(u8 *m, sodium_len *mlen, u8 *nsec, const u8 *c, sodium_len clen,
-			   const u8 *ad, sodium_len adlen, const u8 *npub, const u8 *k);
+	int (*hmac_init)(void *state, const unsigned char *key, size_t key_len);
+	int (*hmac_update)(void *state, const unsigned char *in, unsigned long long len);
+	int (*hmac_final)(void *state, unsigned char out[32]);
+
+	int (*aes256gcm_is_available)(void);
+	size_t (*aes256gcm_statebytes)(void);
+	int (*aes256gcm_beforenm)(void *state, const unsigned char *key);
+	sodium_seal_fn *aes256gcm_seal, *chacha_seal;
+	sodium_open_fn *aes256gcm_open, *chacha_open;
 };
 
-extern struct tcpcrypt_sodium sodium;
+extern struct sodium sodium;
 
-/* 0, or the name of what is missing. */
-const char *sodium_load(const char *path);
+/* Fill `sodium` from the shared object at path.  NULL, or what failed: the
+ * loader's message or the name of a missing symbol. */
+const char *sodium_bind(const char *path) __attribute__((warn_unused_result));
 
 #endif

@@ -1,6 +1,12 @@
-/* Constants of RFC 8548 that the compiled core needs. */
+/* The numbers of RFC 8548 that the compiled core needs.
+ *
+ * pyeno.constants mirrors them; a test compares the two.
+ */
 #ifndef TCPCRYPT_H
 #define TCPCRYPT_H
+
+#include <stddef.h>
+#include <stdint.h>
 
 enum {
 	/* section 4.3, table 1 */
@@ -12,23 +18,46 @@ enum {
 	CONST_RESUME = 0x06,
 	/* section 5 */
 	K_LEN = 32,
-	/* section 4.2 */
-	FRAME_HEADER_LEN = 3,
-	CLEN_MAX = 0xffff,
-	CONTROL_REKEY = 0x01,
-	FLAG_FINP = 0x01,
-	FLAG_URGP = 0x02,
-	URGENT_LEN = 2,
-	/* section 6, table 3 */
+	X25519_LEN = 32,
+	/* section 3.5: both halves of a resumption identifier, both nonces */
+	RESUME_LEN = 18,
+	SN_MAX = 16,
+	/* section 3.4: TEP byte and K_LEN */
+	SESSION_ID_LEN = 1 + K_LEN,
+	/* table 5 */
 	AEAD_AES_128_GCM = 0x0001,
 	AEAD_AES_256_GCM = 0x0002,
 	AEAD_CHACHA20_POLY1305 = 0x0010,
+	/* table 3; the nonce and the tag are the same for all three */
 	AE_KEY_MAX = 32,
 	AE_NONCE_LEN = 12,
 	AE_TAG_LEN = 16,
 	TRAFFIC_KEY_MAX = AE_KEY_MAX + AE_NONCE_LEN,
-	/* application bytes in the largest frame */
-	FRAME_DATA_MAX = CLEN_MAX - AE_TAG_LEN - 1,
+	/* section 4.2 */
+	FRAME_HEADER_LEN = 3,
+	FLAGS_LEN = 1,
+	URGENT_LEN = 2,
+	CLEN_MAX = 0xffff,
+	CLEN_MIN = FLAGS_LEN + AE_TAG_LEN,
+	FRAME_OVERHEAD = FRAME_HEADER_LEN + CLEN_MIN,
+	FRAME_DATA_MAX = CLEN_MAX - CLEN_MIN,
+	CONTROL_REKEY = 0x01,
+	FLAG_FINP = 0x01,
+	FLAG_URGP = 0x02,
 };
+
+/* Table 3, or 0 for an unknown identifier. */
+static inline size_t tcpcrypt_key_len(uint16_t aead)
+{
+	switch (aead) {
+	case AEAD_AES_128_GCM:
+		return 16;
+	case AEAD_AES_256_GCM:
+	case AEAD_CHACHA20_POLY1305:
+		return 32;
+	default:
+		return 0;
+	}
+}
 
 #endif

@@ -1,50 +1,37 @@
-"""ECDHE-Curve25519: the private key and ES never become Python bytes."""
+"""X25519 on secrets; see agreement.pyi."""
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from libc.string cimport memcpy
+from libc.stdint cimport uint8_t
 
-from c_agreement cimport X25519_LEN, tcpcrypt_x25519, tcpcrypt_x25519_public
-from pyeno._native.secret cimport Secret, new_secret
-from sodium cimport sodium, sodium_load
+from c_agreement cimport tcpcrypt_x25519, tcpcrypt_x25519_public
+from c_sodium cimport bind_sodium
+from c_tcpcrypt cimport X25519_LEN
+from pyeno._native.secret cimport Secret, secret_data, secret_new
 
-from pyeno._complaints import all_zero_secret, private_key_length, public_key_length
+import pyeno._complaints as say
 
-include "loaded.pxi"
-
-
-cdef const unsigned char *_private(Secret private) except NULL:
-    if private.size != X25519_LEN:
-        raise private_key_length(private.size)
-    return private.bytes_of()
+bind_sodium()
 
 
 def x25519_public(Secret private not None):
-    """Pub for a 32-byte private key."""
-    cdef unsigned char public[32]
-    cdef const unsigned char *key = _private(private)
+    cdef uint8_t public[32]
+    cdef const uint8_t *key = secret_data(private, "private key", X25519_LEN)
     tcpcrypt_x25519_public(public, key)
-    return (<const char *>public)[:32]
+    return (<const char *>public)[:X25519_LEN]
 
 
 def x25519(Secret private not None, public):
-    """ES; RemoteProtocolError if the peer's key forces it to zero."""
-    cdef unsigned char es[32]
-    cdef unsigned char theirs[32]
+    cdef Secret es = secret_new(X25519_LEN)
+    cdef const uint8_t *key = secret_data(private, "private key", X25519_LEN)
     cdef Py_buffer view
-    cdef const unsigned char *key = _private(private)
-    cdef int failed
+    cdef int status
     PyObject_GetBuffer(public, &view, PyBUF_SIMPLE)
     try:
         if view.len != X25519_LEN:
-            raise public_key_length(view.len)
-        memcpy(theirs, view.buf, 32)
+            raise say.public_key_len(view.len)
+        status = tcpcrypt_x25519(es.data, key, <const uint8_t *>view.buf)
     finally:
         PyBuffer_Release(&view)
-    with nogil:
-        failed = tcpcrypt_x25519(es, key, theirs)
-    try:
-        if failed:
-            raise all_zero_secret()
-        return new_secret(es, 32)
-    finally:
-        sodium.memzero(es, 32)
+    if status:
+        raise say.low_order()
+    return es

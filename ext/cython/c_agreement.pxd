@@ -1,6 +1,5 @@
+from libc.stdint cimport uint8_t
+
 cdef extern from "agreement.h" nogil:
-    enum:
-        X25519_LEN
-    int tcpcrypt_x25519_public(unsigned char *public_key, const unsigned char *private_key)
-    int tcpcrypt_x25519(unsigned char *es, const unsigned char *private_key,
-                        const unsigned char *public_key)
+    void tcpcrypt_x25519_public(uint8_t *public_key, const uint8_t *private_key)
+    int tcpcrypt_x25519(uint8_t *es, const uint8_t *private_key, const uint8_t *public_key)

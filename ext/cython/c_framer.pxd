@@ -1,75 +1,51 @@
-from libc.stdint cimport uint32_t, uint64_t, int64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-cdef extern from "aead.h" nogil:
-    struct tcpcrypt_aead:
-        const tcpcrypt_aead_ops *ops
-        void *seal_ctx
-        void *open_ctx
-        size_t key_len
-        unsigned char state[512]
-
-    struct tcpcrypt_aead_ops:
-        int (*setup)(tcpcrypt_aead *a, const unsigned char *key) noexcept
-        int (*seal)(tcpcrypt_aead *a, const unsigned char *nonce, const unsigned char *ad,
-                    size_t ad_len, unsigned char *buf, size_t len) noexcept
-        int (*open)(tcpcrypt_aead *a, const unsigned char *nonce, const unsigned char *ad,
-                    size_t ad_len, unsigned char *buf, size_t len) noexcept
-        void (*clear)(tcpcrypt_aead *a) noexcept
-
-    int tcpcrypt_libcrypto_load()
-    const tcpcrypt_aead_ops *tcpcrypt_provider(unsigned aead, const char *name)
-
-cdef extern from "keyschedule.h" nogil:
-    size_t tcpcrypt_key_len(unsigned aead)
+from c_aead cimport aead_t
 
 cdef extern from "framer.h" nogil:
     enum:
-        AE_NONCE_LEN
-        AE_TAG_LEN
-        FRAME_DATA_MAX
-        FRAME_HEADER_LEN
-
-    struct tcpcrypt_key:
-        tcpcrypt_aead aead
-
-    struct tcpcrypt_sealer:
-        tcpcrypt_key key
+        NO_URGENT
+    ctypedef struct sealer_t "struct sealer":
+        aead_t aead
         uint64_t offset
-        uint32_t frame_data
-        unsigned char rekey
-        unsigned char finished
-
-    struct tcpcrypt_opener:
-        tcpcrypt_key key
-        tcpcrypt_key next
-        uint64_t offset
-        uint64_t urgent_index
-        unsigned char urgent_seen
-        unsigned char finished
-
-    enum tcpcrypt_opened:
-        OPENED_FRAME
-        OPENED_PARTIAL
-        OPENED_REKEY
-        OPENED_SHORT
-        OPENED_FAIL
-        OPENED_NO_URGENT
-        OPENED_URGENT_BEYOND
-        OPENED_AFTER_FINP
-
-    struct tcpcrypt_frame:
+        uint64_t generation
+        size_t frame_size
+        uint8_t rekey
+        uint8_t finished
+    ctypedef struct seal_job_t "struct seal_job":
+        const uint8_t *data
         size_t len
-        size_t data_at
-        size_t data_len
-        unsigned clen
-        unsigned urgent
+        uint8_t *out
+        size_t room
+        int fin
+        int urgent
+        size_t taken
+        size_t written
+    size_t sealer_size(const sealer_t *s, size_t len, int urgent)
+    int sealer_seal(sealer_t *s, seal_job_t *job)
+    void sealer_rekey(sealer_t *s, aead_t *key)
+    void sealer_wipe(sealer_t *s)
 
-    int tcpcrypt_key_setup(tcpcrypt_key *k, const tcpcrypt_aead_ops *ops,
-                           const unsigned char *traffic, size_t key_len)
-    void tcpcrypt_key_clear(tcpcrypt_key *k)
-    size_t tcpcrypt_sealed_len(const tcpcrypt_sealer *s, size_t len)
-    int64_t tcpcrypt_seal(tcpcrypt_sealer *s, unsigned char *out, size_t room,
-                          const unsigned char *data, size_t len, int fin, int urgent,
-                          size_t *taken)
-    tcpcrypt_opened tcpcrypt_open(tcpcrypt_opener *o, unsigned char *stream, size_t len,
-                                  tcpcrypt_frame *f)
+    ctypedef struct opener_t "struct opener":
+        aead_t aead
+        aead_t next
+        uint8_t *buffer
+        size_t capacity
+        size_t end
+        uint64_t offset
+        uint64_t generation
+        uint64_t urgent_index
+        uint64_t fault_offset
+        uint32_t fault_clen
+        uint8_t fault
+        uint8_t urgent_seen
+        uint8_t finp
+        uint8_t rekey_wanted
+    size_t opener_pending(const opener_t *o)
+    size_t opener_buffered(const opener_t *o)
+    size_t opener_make_room(opener_t *o, size_t len)
+    void opener_move(opener_t *o, uint8_t *buffer, size_t capacity)
+    void opener_commit(opener_t *o, size_t len)
+    size_t opener_available(const opener_t *o, size_t size)
+    size_t opener_read(opener_t *o, uint8_t *out, size_t room, size_t size)
+    void opener_wipe(opener_t *o)

@@ -1,425 +1,360 @@
-"""Sealer and Opener: frames over whole buffers, no Python object per frame."""
+"""Sealing and opening frames; see framer.pyi.
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytearray cimport PyByteArray_AsString
+Here are only buffers, locks and exceptions; the protocol is in framer.c, the
+wording of refusals in pyeno.say.
+"""
+
+cimport cython
+from cpython.buffer cimport (
+    PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
+)
+from cpython.bytearray cimport PyByteArray_FromStringAndSize
 from cpython.bytes cimport PyBytes_AsString, PyBytes_FromStringAndSize
-from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
-from libc.stdint cimport int64_t, uint64_t
-from libc.string cimport memcpy, memmove
+from libc.stdint cimport UINT64_MAX, uint8_t, uint64_t
+from libc.string cimport memmove, memset
 
-from c_framer cimport *
-from pyeno._native.secret cimport Secret
-from sodium cimport sodium, sodium_load
+from c_aead cimport AEAD_OK, AEAD_NO_MEMORY, aead_init, aead_t, aead_wipe
+from c_framer cimport (
+    NO_URGENT, opener_available, opener_buffered, opener_commit, opener_make_room, opener_move,
+    opener_pending, opener_read, opener_t, opener_wipe, seal_job_t, sealer_rekey, sealer_seal,
+    sealer_size, sealer_t, sealer_wipe,
+)
+from c_sodium cimport bind_sodium
+from c_tcpcrypt cimport (
+    AE_NONCE_LEN, FRAME_DATA_MAX, FRAME_OVERHEAD, URGENT_LEN, tcpcrypt_key_len,
+)
+from pyeno._native.secret cimport Secret, secret_data
 
 import pyeno._complaints as say
-from pyeno._pure.foreign import foreign_aead
 
-include "loaded.pxi"
+include "providers.pxi"
 
-import _hashlib  # noqa: F401  brings libcrypto where the interpreter shares one
-
-tcpcrypt_libcrypto_load()
+bind_sodium()
+bind_providers()
 
 cdef enum:
-    GIL_FREE = 2048
-    BUFFER_FIRST = 4096
-
-cdef uint64_t OFFSET_MAX = <uint64_t>-1
-
-
-# -- the provider for hosts without a libcrypto to share ----------------------
-
-cdef int _foreign_seal(tcpcrypt_aead *a, const unsigned char *nonce, const unsigned char *ad,
-                       size_t ad_len, unsigned char *buf, size_t size) noexcept with gil:
-    try:
-        sealed = (<object>a.seal_ctx).encrypt(
-            (<const char *>nonce)[:12], (<const char *>buf)[:size], (<const char *>ad)[:ad_len]
-        )
-        memcpy(buf, PyBytes_AsString(sealed), size + AE_TAG_LEN)
-        return 0
-    except BaseException:
-        return -1
+    # work worth giving the GIL away for
+    RELEASE_FROM = 2048
+    BUFFER_MIN = 1024
 
 
-cdef int _foreign_open(tcpcrypt_aead *a, const unsigned char *nonce, const unsigned char *ad,
-                       size_t ad_len, unsigned char *buf, size_t size) noexcept with gil:
-    try:
-        opened = (<object>a.seal_ctx).decrypt(
-            (<const char *>nonce)[:12], (<const char *>buf)[:size], (<const char *>ad)[:ad_len]
-        )
-        memcpy(buf, PyBytes_AsString(opened), size - AE_TAG_LEN)
-        return 0
-    except BaseException:
-        sodium.memzero(buf, size)
-        return -1
-
-
-cdef void _foreign_clear(tcpcrypt_aead *a) noexcept with gil:
-    if a.seal_ctx != NULL:
-        Py_DECREF(<object>a.seal_ctx)
-        a.seal_ctx = NULL
-
-
-cdef int _foreign_setup(tcpcrypt_aead *a, const unsigned char *key) noexcept with gil:
-    return 0  # the object is put there by _setup(), which knows the AEAD
-
-
-cdef tcpcrypt_aead_ops _foreign
-_foreign.setup = _foreign_setup
-_foreign.seal = _foreign_seal
-_foreign.open = _foreign_open
-_foreign.clear = _foreign_clear
-
-
-def offers(int aead, str name):
-    """Whether this library can compute this AEAD here."""
-    if name == "cryptography":
-        return tcpcrypt_key_len(aead) != 0
-    encoded = name.encode()
-    return tcpcrypt_provider(aead, encoded) != NULL
-
-
-cdef int _setup(tcpcrypt_key *key, int aead, Secret traffic) except -1:
-    """Take a traffic key apart; nothing changes on failure."""
-    cdef size_t key_len = tcpcrypt_key_len(aead)
-    cdef const unsigned char *material = traffic.bytes_of()
-    cdef const tcpcrypt_aead_ops *ops
-    from pyeno._crypto import providers
-    if not key_len:
+cdef int make_aead(aead_t *a, object aead, Secret key) except -1:
+    cdef int status
+    if not (0 <= aead <= 0xFFFF and tcpcrypt_key_len(aead)):
         raise say.unknown_aead(aead)
-    if <size_t>traffic.size != key_len + AE_NONCE_LEN:
-        raise say.key_length(traffic.size, key_len + AE_NONCE_LEN)
-    name = providers()[aead]
-    if name == "cryptography":
-        cipher = foreign_aead(aead, (<const char *>material)[:key_len])
-        tcpcrypt_key_setup(key, &_foreign, material, key_len)
-        Py_INCREF(cipher)
-        key.aead.seal_ctx = <void *>cipher
-        return 0
-    encoded = name.encode()
-    ops = tcpcrypt_provider(aead, encoded)
-    if ops == NULL or tcpcrypt_key_setup(key, ops, material, key_len):
-        raise MemoryError(f"{name} could not set up AEAD 0x{aead:04x}")
+    status = aead_init(
+        a, aead, secret_data(key, "traffic key", tcpcrypt_key_len(aead) + AE_NONCE_LEN)
+    )
+    if status != AEAD_OK:
+        raise say.no_memory() if status == AEAD_NO_MEMORY else say.provider()
     return 0
 
 
-# -- sealing -----------------------------------------------------------------
+cdef uint64_t stream_offset(object offset) except? 1:
+    if not 0 <= offset <= UINT64_MAX:
+        raise say.out_of_range("offset", offset, 0, UINT64_MAX)
+    return offset
 
+
+@cython.final
 cdef class Sealer:
-    """Seals application bytes into frames of one direction's TCP stream."""
-
-    cdef tcpcrypt_sealer s
+    cdef sealer_t s
     cdef int aead
-    cdef bint busy
+    cdef bint live, busy
 
-    def __cinit__(self, int aead, Secret key not None, uint64_t offset, *,
-                  int frame_size=FRAME_DATA_MAX):
+    def __init__(self, aead, Secret key not None, offset, *, frame_size=FRAME_DATA_MAX):
+        cdef uint64_t start = stream_offset(offset)
+        if self.live:
+            raise TypeError("__init__() of a Sealer in use")
         if not 1 <= frame_size <= FRAME_DATA_MAX:
-            raise say.frame_size(frame_size, FRAME_DATA_MAX)
-        _setup(&self.s.key, aead, key)
+            raise say.out_of_range("frame_size", frame_size, 1, FRAME_DATA_MAX)
+        make_aead(&self.s.aead, aead, key)
+        self.s.offset = start
+        self.s.frame_size = frame_size
+        self.s.generation = 0
+        self.s.rekey = self.s.finished = 0
         self.aead = aead
-        self.s.offset = offset
-        self.s.frame_data = frame_size
+        self.live = True
 
     def __dealloc__(self):
-        tcpcrypt_key_clear(&self.s.key)
+        sealer_wipe(&self.s)
 
     def __repr__(self):
-        return f"<Sealer: stream offset {self.s.offset}>"
+        return f"<Sealer: stream offset {self.s.offset}>" if self.live else "<Sealer: wiped>"
+
+    cdef int check(self, deed) except -1:
+        if self.busy:
+            raise say.busy("Sealer")
+        if not self.live:
+            raise say.wiped("Sealer")
+        if deed is not None and self.s.finished:
+            raise say.finished(deed)
+        return 0
 
     @property
     def offset(self):
         return self.s.offset
 
     @property
+    def generation(self):
+        return self.s.generation
+
+    @property
     def finished(self):
-        return bool(self.s.finished)
+        return self.s.finished != 0
+
+    # the urgent field must fall inside the one frame (RFC 8548 section 3.7)
+    cdef int urgent_field(self, object urgent, size_t size) except -2:
+        cdef size_t limit = min(self.s.frame_size, <size_t>FRAME_DATA_MAX - URGENT_LEN)
+        if urgent is None:
+            return NO_URGENT
+        if size > limit:
+            raise say.urgent_frame(size, limit)
+        if not 0 <= urgent < size:
+            raise say.out_of_range("urgent", urgent, 0, <Py_ssize_t>size - 1)
+        return urgent
+
+    cdef int run(self, seal_job_t *job) except -1:
+        cdef int status
+        if job.room > UINT64_MAX - self.s.offset:
+            raise say.stream_full(self.s.offset)
+        self.busy = True
+        if job.len >= RELEASE_FROM:
+            with nogil:
+                status = sealer_seal(&self.s, job)
+        else:
+            status = sealer_seal(&self.s, job)
+        self.busy = False
+        if status != AEAD_OK:
+            raise say.provider()
+        return 0
 
     def seal(self, data, *, bint fin=False, urgent=None):
         cdef Py_buffer view
-        cdef size_t total
-        cdef int field = -1
+        cdef seal_job_t job
+        self.check("seal")
         PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
         try:
-            if urgent is not None:
-                if not 0 <= urgent < view.len <= self.s.frame_data - 2:
-                    raise say.urgent_field(urgent, view.len)
-                field = urgent
-            total = tcpcrypt_sealed_len(&self.s, view.len) + (2 if field >= 0 else 0)
-            frames = PyBytes_FromStringAndSize(NULL, total)
-            _seal(self, <unsigned char *>PyBytes_AsString(frames), total, &view, fin, field)
-            return frames
+            job.data = <const uint8_t *>view.buf
+            job.len = view.len
+            job.fin = fin
+            job.urgent = self.urgent_field(urgent, view.len)
+            job.room = sealer_size(&self.s, view.len, job.urgent)
+            out = PyBytes_FromStringAndSize(NULL, job.room)
+            job.out = <uint8_t *>PyBytes_AsString(out)
+            self.run(&job)
         finally:
             PyBuffer_Release(&view)
+        return out
 
     def seal_into(self, out, data, *, bint fin=False):
-        cdef Py_buffer view, room
-        PyObject_GetBuffer(out, &room, PyBUF_WRITABLE)
+        cdef Py_buffer view, target
+        cdef seal_job_t job
+        cdef Py_ssize_t need
+        self.check("seal")
+        PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
         try:
-            PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+            PyObject_GetBuffer(out, &target, PyBUF_WRITABLE)
             try:
-                return _seal(self, <unsigned char *>room.buf, room.len, &view, fin, -1)
+                need = FRAME_OVERHEAD + (view.len > 0)
+                if target.len < need:
+                    raise say.no_room(target.len, need)
+                job.data = <const uint8_t *>view.buf
+                job.len = view.len
+                job.fin = fin
+                job.urgent = NO_URGENT
+                job.out = <uint8_t *>target.buf
+                job.room = min(
+                    <size_t>target.len, sealer_size(&self.s, view.len, NO_URGENT)
+                )
+                self.run(&job)
             finally:
-                PyBuffer_Release(&view)
+                PyBuffer_Release(&target)
         finally:
-            PyBuffer_Release(&room)
+            PyBuffer_Release(&view)
+        return job.taken, job.written
 
     def rekey(self, Secret key not None):
-        cdef tcpcrypt_key fresh
-        _sealable(self)
-        sodium.memzero(&fresh, sizeof(fresh))
-        _setup(&fresh, self.aead, key)
-        tcpcrypt_key_clear(&self.s.key)
-        self.s.key = fresh
-        self.s.rekey = 1
-        sodium.memzero(&fresh, sizeof(fresh))
+        cdef aead_t fresh
+        self.check("rekey")
+        if self.s.rekey:
+            raise say.rekeyed_already()
+        make_aead(&fresh, self.aead, key)
+        sealer_rekey(&self.s, &fresh)
 
     def wipe(self):
         if self.busy:
-            raise say.framer_busy()
-        tcpcrypt_key_clear(&self.s.key)
+            raise say.busy("Sealer")
+        sealer_wipe(&self.s)
+        self.live = False
 
 
-cdef int _sealable(Sealer self) except -1:
-    if self.busy:
-        raise say.framer_busy()
-    if self.s.key.aead.ops == NULL:
-        raise say.framer_wiped()
-    if self.s.finished:
-        raise say.sealed_after_fin()
-    return 0
-
-
-cdef object _seal(Sealer self, unsigned char *out, size_t room, Py_buffer *view, bint fin,
-                  int urgent):
-    cdef size_t taken = 0
-    cdef int64_t written
-    _sealable(self)
-    if tcpcrypt_sealed_len(&self.s, view.len) + 2 > OFFSET_MAX - self.s.offset:
-        raise say.offset_exhausted()
-    if view.len < GIL_FREE:
-        written = tcpcrypt_seal(&self.s, out, room, <unsigned char *>view.buf, view.len, fin,
-                                urgent, &taken)
-    else:
-        self.busy = True
-        with nogil:
-            written = tcpcrypt_seal(&self.s, out, room, <unsigned char *>view.buf, view.len,
-                                    fin, urgent, &taken)
-        self.busy = False
-    if written < 0:
-        raise MemoryError("the AEAD provider failed to seal")
-    if not written:
-        raise say.no_room(room)
-    return taken, written
-
-
-# -- opening -----------------------------------------------------------------
-
+@cython.final
 cdef class Opener:
-    """Puts one direction's TCP stream together and opens its frames.
-
-    ``buffer`` holds, in order: what is left of the frame opened last
-    (``ready`` bytes at ``ready_at``), and stream bytes not yet opened
-    (``head`` to ``tail``).  It is never resized, only replaced, so that a view
-    somebody kept from ``room`` stays harmless.
-    """
-
-    cdef tcpcrypt_opener o
+    cdef opener_t o
+    # The buffer is a bytearray whose export is held here, so that nobody can
+    # resize it; what outgrows it moves to a new one, and views of the old one
+    # keep that alive.
+    cdef Py_buffer storage
+    cdef size_t offered
     cdef int aead
-    cdef bint busy
-    cdef object buffer
-    cdef object failure
-    cdef Py_ssize_t capacity, ready_at, ready, head, tail
-    cdef readonly bint rekey_wanted
+    cdef bint stored, live, busy
 
-    def __cinit__(self, int aead, Secret key not None, uint64_t offset):
-        _setup(&self.o.key, aead, key)
+    def __init__(self, aead, Secret key not None, offset):
+        cdef uint64_t start = stream_offset(offset)
+        cdef aead_t fresh
+        if self.live:
+            raise TypeError("__init__() of an Opener in use")
+        make_aead(&fresh, aead, key)
+        memset(&self.o, 0, sizeof(self.o))
+        self.o.aead = fresh
+        self.o.offset = start
         self.aead = aead
-        self.o.offset = offset
-        self.buffer = bytearray()
+        self.offered = 0
+        self.live = True
 
     def __dealloc__(self):
-        tcpcrypt_key_clear(&self.o.key)
-        tcpcrypt_key_clear(&self.o.next)
+        self.forget()
 
     def __repr__(self):
-        return f"<Opener: stream offset {self.o.offset}>"
+        return f"<Opener: stream offset {self.o.offset}>" if self.live else "<Opener: wiped>"
+
+    cdef void forget(self):
+        opener_wipe(&self.o)
+        if self.stored:
+            self.stored = False
+            PyBuffer_Release(&self.storage)
+
+    # an error is told once everything authenticated before it has been read
+    cdef int tell(self) except -1:
+        if self.o.fault and not opener_pending(&self.o):
+            raise say.stream(self.o.fault, self.o.fault_offset, self.o.fault_clen)
+        return 0
+
+    cdef int check(self) except -1:
+        if self.busy:
+            raise say.busy("Opener")
+        if not self.live:
+            raise say.wiped("Opener")
+        return self.tell()
 
     @property
     def offset(self):
         return self.o.offset
 
     @property
+    def generation(self):
+        return self.o.generation
+
+    @property
     def finished(self):
-        return bool(self.o.finished)
+        return self.o.finp != 0 and not self.o.fault
 
     @property
     def buffered(self):
-        return self.tail - self.head
+        return opener_buffered(&self.o)
 
     @property
     def pending(self):
-        return self.ready
+        return opener_pending(&self.o)
+
+    @property
+    def rekey_wanted(self):
+        return self.o.rekey_wanted != 0
 
     @property
     def urgent_index(self):
         return self.o.urgent_index if self.o.urgent_seen else None
 
+    cdef int reserve(self, size_t size) except -1:
+        cdef size_t need = opener_make_room(&self.o, size)
+        cdef size_t capacity = BUFFER_MIN
+        cdef Py_buffer fresh
+        if not need:
+            return 0
+        while capacity < need:
+            capacity *= 2
+        block = PyByteArray_FromStringAndSize(NULL, capacity)
+        PyObject_GetBuffer(block, &fresh, PyBUF_WRITABLE)
+        opener_move(&self.o, <uint8_t *>fresh.buf, capacity)
+        if self.stored:
+            PyBuffer_Release(&self.storage)
+        self.storage = fresh
+        self.stored = True
+        return 0
+
     def feed(self, data):
         cdef Py_buffer view
+        self.check()
         PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
         try:
-            _openable(self)
-            _make_room(self, view.len)
-            memcpy(PyByteArray_AsString(self.buffer) + self.tail, view.buf, view.len)
-            self.tail += view.len
+            if view.len:
+                self.reserve(view.len)
+                memmove(self.o.buffer + self.o.end, view.buf, view.len)
+        finally:
+            PyBuffer_Release(&view)
+        self.offered = 0
+        opener_commit(&self.o, view.len)
+
+    def room(self, Py_ssize_t size):
+        self.check()
+        if size < 1:
+            raise say.out_of_range("size", size, 1, 0x7FFFFFFF)
+        self.reserve(size)
+        self.offered = size
+        return memoryview(<object>self.storage.obj)[self.o.end : self.o.end + size]
+
+    def received(self, Py_ssize_t size):
+        self.check()
+        if size < 0 or <size_t>size > self.offered:
+            raise say.not_in_room(size, self.offered)
+        self.offered = 0
+        opener_commit(&self.o, size)
+
+    cdef Py_ssize_t run(self, uint8_t *out, size_t room, size_t size) except -1:
+        cdef size_t got
+        self.busy = True
+        if size >= RELEASE_FROM and opener_buffered(&self.o) >= RELEASE_FROM:
+            with nogil:
+                got = opener_read(&self.o, out, room, size)
+        else:
+            got = opener_read(&self.o, out, room, size)
+        self.busy = False
+        if not got:
+            self.tell()
+        return got
+
+    def read(self, Py_ssize_t size):
+        cdef size_t room
+        cdef Py_ssize_t got
+        self.check()
+        if size < 0:
+            raise say.out_of_range("size", size, 0, 0x7FFFFFFF)
+        room = opener_available(&self.o, size)
+        out = PyBytes_FromStringAndSize(NULL, room)
+        got = self.run(<uint8_t *>PyBytes_AsString(out), room, size)
+        # fewer: an urgent field, or a frame that may not be opened yet
+        return out if <size_t>got == room else out[:got]
+
+    def read_into(self, out):
+        cdef Py_buffer view
+        self.check()
+        PyObject_GetBuffer(out, &view, PyBUF_WRITABLE)
+        try:
+            return self.run(<uint8_t *>view.buf, view.len, view.len)
         finally:
             PyBuffer_Release(&view)
 
-    def room(self, Py_ssize_t size):
-        _openable(self)
-        if size < 1:
-            raise ValueError(f"room: {size} bytes; ask for 1 or more")
-        _make_room(self, size)
-        return memoryview(self.buffer)[self.tail :]
-
-    def received(self, Py_ssize_t size):
-        _openable(self)
-        if not 0 <= size <= self.capacity - self.tail:
-            raise ValueError(f"received: {size} bytes; room had {self.capacity - self.tail}")
-        self.tail += size
-
-    def read(self, Py_ssize_t size):
-        cdef Py_ssize_t most, got
-        if size < 0:
-            raise ValueError(f"read: {size} bytes; ask for 0 or more")
-        most = _readable(self, size)
-        data = PyBytes_FromStringAndSize(NULL, most)
-        got = _read(self, <unsigned char *>PyBytes_AsString(data), most)
-        return data if got == most else data[:got]
-
-    def read_into(self, out):
-        cdef Py_buffer room
-        PyObject_GetBuffer(out, &room, PyBUF_WRITABLE)
-        try:
-            return _read(self, <unsigned char *>room.buf, room.len)
-        finally:
-            PyBuffer_Release(&room)
-
     def rekey(self, Secret key not None):
-        cdef tcpcrypt_key fresh
-        _openable(self)
-        sodium.memzero(&fresh, sizeof(fresh))
-        _setup(&fresh, self.aead, key)
-        tcpcrypt_key_clear(&self.o.next)
-        self.o.next = fresh
-        self.rekey_wanted = False
-        sodium.memzero(&fresh, sizeof(fresh))
+        self.check()
+        if self.o.next.small.ops is not NULL:
+            raise say.rekeyed_already()
+        make_aead(&self.o.next, self.aead, key)
+        self.o.rekey_wanted = 0
 
     def wipe(self):
         if self.busy:
-            raise say.framer_busy()
-        tcpcrypt_key_clear(&self.o.key)
-        tcpcrypt_key_clear(&self.o.next)
-
-
-cdef int _openable(Opener self) except -1:
-    if self.busy:
-        raise say.framer_busy()
-    if self.o.key.aead.ops == NULL:
-        raise say.framer_wiped()
-    return 0
-
-
-cdef int _make_room(Opener self, Py_ssize_t size) except -1:
-    """``size`` bytes after ``tail``, moving or replacing the buffer."""
-    cdef Py_ssize_t start = self.ready_at if self.ready else self.head
-    cdef Py_ssize_t kept = self.tail - start
-    cdef Py_ssize_t capacity
-    cdef char *old = PyByteArray_AsString(self.buffer)
-    if size <= self.capacity - self.tail and (kept or not start):
-        return 0
-    if size <= self.capacity - kept:
-        memmove(old, old + start, kept)
-    else:
-        capacity = max(kept + size, BUFFER_FIRST)
-        fresh = bytearray(capacity)
-        memcpy(PyByteArray_AsString(fresh), old + start, kept)
-        self.buffer, self.capacity = fresh, capacity
-    self.ready_at = 0
-    self.head -= start
-    self.tail -= start
-    return 0
-
-
-cdef Py_ssize_t _readable(Opener self, Py_ssize_t size):
-    """At most this much can come out of what is buffered, up to ``size``."""
-    cdef const unsigned char *at = <unsigned char *>PyByteArray_AsString(self.buffer)
-    cdef Py_ssize_t head = self.head, most = self.ready, clen
-    while most < size and self.tail - head >= FRAME_HEADER_LEN:
-        clen = (<Py_ssize_t>at[head + 1] << 8) | at[head + 2]
-        if clen <= AE_TAG_LEN or self.tail - head < FRAME_HEADER_LEN + clen:
-            break
-        most += clen - AE_TAG_LEN - 1
-        head += FRAME_HEADER_LEN + clen
-    return min(most, size)
-
-
-cdef Py_ssize_t _read(Opener self, unsigned char *out, Py_ssize_t size) except -1:
-    """Open frames until ``out`` is full, no frame is whole, or one is bad: then
-    what came before it is delivered first and the error raised next time."""
-    cdef Py_ssize_t done = 0, take
-    cdef unsigned char *stream
-    _openable(self)
-    if self.failure is not None:
-        raise self.failure
-    while True:
-        stream = <unsigned char *>PyByteArray_AsString(self.buffer)
-        take = min(self.ready, size - done)
-        memcpy(out + done, stream + self.ready_at, take)
-        self.ready_at += take
-        self.ready -= take
-        done += take
-        if self.ready or (done == size and done) or self.rekey_wanted:
-            return done
-        if not _open_next(self, stream):
-            break
-    if self.failure is not None and not done:
-        raise self.failure
-    return done
-
-
-cdef bint _open_next(Opener self, unsigned char *stream) except? True:
-    """One frame; False if none could be opened."""
-    cdef tcpcrypt_frame f
-    cdef tcpcrypt_opened result
-    cdef Py_ssize_t size = self.tail - self.head
-    if size < GIL_FREE:
-        result = tcpcrypt_open(&self.o, stream + self.head, size, &f)
-    else:
-        self.busy = True
-        with nogil:
-            result = tcpcrypt_open(&self.o, stream + self.head, size, &f)
-        self.busy = False
-    if result == OPENED_FRAME:
-        self.ready_at = self.head + f.data_at
-        self.ready = f.data_len
-        self.head += f.len
-        return True
-    if result == OPENED_REKEY:
-        self.rekey_wanted = True
-    elif result != OPENED_PARTIAL:
-        self.failure = _failure(self.o.offset, result, &f)
-    return False
-
-
-cdef object _failure(uint64_t offset, tcpcrypt_opened result, tcpcrypt_frame *f):
-    if result == OPENED_SHORT:
-        return say.short_frame(offset, f.clen)
-    if result == OPENED_FAIL:
-        return say.unauthentic_frame(offset, f.clen)
-    if result == OPENED_NO_URGENT:
-        return say.no_urgent_field(offset - f.len)
-    if result == OPENED_URGENT_BEYOND:
-        return say.urgent_beyond(offset - f.len, f.urgent, f.data_len)
-    return say.after_fin(offset)
+            raise say.busy("Opener")
+        self.forget()
+        self.offered = 0
+        self.live = False

@@ -1,211 +1,202 @@
-"""The key schedule (RFC 8548 sections 3.3, 3.4, 3.5); secrets stay in C."""
+"""Session secrets, master keys, traffic keys; see keyschedule.pyi."""
 
+cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from libc.stdint cimport uint8_t, uint64_t
+from libc.string cimport memcpy
 
 from c_keyschedule cimport (
-    AE_NONCE_LEN,
-    CONST_KEY_A,
-    CONST_KEY_B,
-    CONST_NEXTK,
-    CONST_REKEY,
-    CONST_RESUME,
-    CONST_SESSID,
-    K_LEN,
-    tcpcrypt_bytes,
-    tcpcrypt_cprf,
-    tcpcrypt_extract,
-    tcpcrypt_key_len,
+    generations_t, schedule_t, span, tcpcrypt_advance, tcpcrypt_cprf, tcpcrypt_derive,
+    tcpcrypt_generations_init, tcpcrypt_hmac, tcpcrypt_traffic_key,
 )
-from pyeno._native.secret cimport Secret, new_secret
-from sodium cimport sodium, sodium_load
+from c_sodium cimport bind_sodium
+from c_tcpcrypt cimport (
+    AE_NONCE_LEN, CONST_KEY_A, CONST_KEY_B, CONST_RESUME, K_LEN, RESUME_LEN, SESSION_ID_LEN,
+    SN_MAX, tcpcrypt_key_len,
+)
+from c_wipe cimport wipe
+from pyeno._native.secret cimport Secret, secret_data, secret_new
 
-from pyeno._complaints import schedule_wiped, unknown_aead
-from pyeno.constants import Role
+import pyeno._complaints as say
+from pyeno.constants import N_A_LEN, Role
 
-include "loaded.pxi"
+bind_sodium()
 
 cdef enum:
-    RESUME_LEN = 18
+    PARTS = 5  # n_a, transcript, init1, init2, es
 
 
+cdef inline span nothing():
+    return span(NULL, 0)
+
+
+cdef int check_status(int status) except -1:
+    if status:
+        raise say.no_memory()
+    return 0
+
+
+cdef int check_identity(object tep_byte, object aead, object original_role) except -1:
+    if not 0 <= tep_byte <= 0xFF:
+        raise say.out_of_range("tep_byte", tep_byte, 0, 0xFF)
+    if not (0 <= aead <= 0xFFFF and tcpcrypt_key_len(aead)):
+        raise say.unknown_aead(aead)
+    if original_role is not Role.A and original_role is not Role.B:
+        raise say.role(original_role)
+    return 0
+
+
+@cython.final
 cdef class Generations:
-    """mk[j] of one direction and the traffic keys made from it."""
-
-    cdef unsigned char mk[32]
-    cdef unsigned char constant
-    cdef unsigned aead
-    cdef readonly object generation
-    cdef bint gone
-
-    def __dealloc__(self):
-        sodium.memzero(self.mk, sizeof(self.mk))
+    cdef generations_t g
+    cdef bint live
 
     def __init__(self):
         raise TypeError("Generations come from KeySchedule.outgoing() and incoming()")
 
+    def __dealloc__(self):
+        wipe(&self.g, sizeof(self.g))
+
     def __repr__(self):
-        return f"<Generations: generation {self.generation}>"
+        state = f"generation {self.g.j}" if self.live else "wiped"
+        return f"<Generations: {state}>"
+
+    cdef int check(self) except -1:
+        if not self.live:
+            raise say.wiped("Generations")
+        return 0
+
+    @property
+    def generation(self):
+        return self.g.j
 
     def traffic_key(self):
-        """k_ab[j] or k_ba[j] = CPRF(mk[j], CONST_KEY_x, ae_key_len + ae_nonce_len)"""
-        cdef unsigned char key[64]
-        cdef size_t size = tcpcrypt_key_len(self.aead) + AE_NONCE_LEN
-        cdef tcpcrypt_bytes nothing
-        if self.gone:
-            raise schedule_wiped()
-        nothing.at, nothing.len = NULL, 0
-        tcpcrypt_cprf(key, size, self.mk, self.constant, nothing)
-        secret = new_secret(key, size)
-        sodium.memzero(key, sizeof(key))
-        return secret
+        self.check()
+        cdef Secret key = secret_new(self.g.traffic_key_len)
+        check_status(tcpcrypt_traffic_key(&self.g, key.data))
+        return key
 
     def advance(self):
-        """mk[j] = CPRF(mk[j-1], CONST_REKEY, K_LEN); mk[j-1] is gone."""
-        cdef unsigned char mk[32]
-        cdef tcpcrypt_bytes nothing
-        if self.gone:
-            raise schedule_wiped()
-        nothing.at, nothing.len = NULL, 0
-        tcpcrypt_cprf(mk, K_LEN, self.mk, CONST_REKEY, nothing)
-        self.mk = mk
-        sodium.memzero(mk, sizeof(mk))
-        self.generation += 1
+        self.check()
+        check_status(tcpcrypt_advance(&self.g))
 
     def wipe(self):
-        sodium.memzero(self.mk, sizeof(self.mk))
-        self.gone = True
+        wipe(self.g.mk, K_LEN)
+        self.live = False
 
 
+@cython.final
 cdef class KeySchedule:
-    """Session i of a session chain: ss[i] and sn[i], and what follows from them."""
-
-    cdef unsigned char ss[32]
-    cdef unsigned char mk[32]
-    cdef readonly object aead
+    cdef schedule_t s
+    cdef bint live
+    cdef readonly int aead
     cdef readonly object original_role
-    cdef readonly bytes session_id
-    cdef bint gone
 
     def __init__(self):
-        raise TypeError("KeySchedule: use KeySchedule.extract() or KeySchedule.resume()")
+        raise TypeError("a KeySchedule comes from KeySchedule.extract() or resume()")
 
     def __dealloc__(self):
-        sodium.memzero(self.ss, sizeof(self.ss))
-        sodium.memzero(self.mk, sizeof(self.mk))
+        wipe(&self.s, sizeof(self.s))
 
     def __repr__(self):
-        return f"<KeySchedule: original role {self.original_role.value}>"
+        state = f"original role {self.original_role.value}" if self.live else "wiped"
+        return f"<KeySchedule: {state}>"
+
+    cdef int check(self) except -1:
+        if not self.live:
+            raise say.wiped("KeySchedule")
+        return 0
 
     @staticmethod
-    def extract(Secret es not None, *, n_a, transcript, init1, init2, int tep_byte, int aead,
-                original_role):
-        """PRK = Extract(N_A, eno_transcript | Init1 | Init2 | ES); ss[0] = PRK"""
-        cdef KeySchedule made = _new(aead, original_role)
-        cdef const unsigned char *secret = es.bytes_of()
+    def extract(
+        Secret es not None, *, n_a, transcript, init1, init2, tep_byte, aead, original_role
+    ):
         cdef Py_buffer views[4]
-        cdef tcpcrypt_bytes parts[4]
-        cdef tcpcrypt_bytes salt
+        cdef span parts[5]
         cdef int held = 0
+        cdef Secret prk = secret_new(K_LEN)
+        check_identity(tep_byte, aead, original_role)
+        parts[4] = span(secret_data(es, "es", -1), es.size)
         try:
             for part in (n_a, transcript, init1, init2):
                 PyObject_GetBuffer(part, &views[held], PyBUF_SIMPLE)
+                parts[held] = span(<const uint8_t *>views[held].buf, views[held].len)
                 held += 1
-            salt.at, salt.len = <const unsigned char *>views[0].buf, views[0].len
-            for i in range(3):
-                parts[i].at = <const unsigned char *>views[i + 1].buf
-                parts[i].len = views[i + 1].len
-            parts[3].at, parts[3].len = secret, es.size
-            tcpcrypt_extract(made.ss, salt, parts, 4)
+            if parts[0].len != N_A_LEN:
+                raise say.length("n_a", parts[0].len, N_A_LEN)
+            # PRK = Extract(N_A, eno_transcript | Init1 | Init2 | ES)
+            check_status(tcpcrypt_hmac(prk.data, parts[0], &parts[1], PARTS - 1))
         finally:
-            for i in range(held):
-                PyBuffer_Release(&views[i])
+            while held:
+                held -= 1
+                PyBuffer_Release(&views[held])
+        schedule = make(prk.data, nothing(), tep_byte, aead, original_role)
         es.wipe()
-        _derive(made, tep_byte, b"")
-        return made
+        return schedule
 
     @staticmethod
-    def resume(Secret ss not None, *, bytes sn, int tep_byte, int aead, original_role):
-        """Session i > 0 from the cached ss[i] and sn[i] = nonce_a | nonce_b; wipes ``ss``."""
-        cdef KeySchedule made = _new(aead, original_role)
-        cdef const unsigned char *secret = ss.bytes_of()
-        if ss.size != K_LEN:
-            raise ValueError(f"resume: ss is {ss.size} bytes, K_LEN is {K_LEN}")
-        for i in range(K_LEN):
-            made.ss[i] = secret[i]
+    def resume(Secret ss not None, *, sn, tep_byte, aead, original_role):
+        cdef const uint8_t *key = secret_data(ss, "ss", K_LEN)
+        cdef Py_buffer view
+        check_identity(tep_byte, aead, original_role)
+        PyObject_GetBuffer(sn, &view, PyBUF_SIMPLE)
+        try:
+            if view.len > SN_MAX:
+                raise say.at_most("sn", view.len, SN_MAX)
+            schedule = make(
+                key, span(<const uint8_t *>view.buf, view.len), tep_byte, aead, original_role
+            )
+        finally:
+            PyBuffer_Release(&view)
         ss.wipe()
-        _derive(made, tep_byte, sn)
-        return made
+        return schedule
+
+    @property
+    def session_id(self):
+        return (<const char *>self.s.session_id)[:SESSION_ID_LEN]
+
+    cdef Generations direction(self, object role):
+        cdef Generations generations = Generations.__new__(Generations)
+        self.check()
+        tcpcrypt_generations_init(
+            &generations.g,
+            self.s.mk,
+            CONST_KEY_A if role is Role.A else CONST_KEY_B,
+            <uint8_t>(tcpcrypt_key_len(self.aead) + AE_NONCE_LEN),
+        )
+        generations.live = True
+        return generations
 
     def outgoing(self):
-        """What this host encrypts with, by its original role (section 3.5)."""
-        return _generations(self, CONST_KEY_A if self.original_role is Role.A else CONST_KEY_B)
+        return self.direction(self.original_role)
 
     def incoming(self):
-        """What this host decrypts with."""
-        return _generations(self, CONST_KEY_B if self.original_role is Role.A else CONST_KEY_A)
+        return self.direction(self.original_role.opposite)
 
     def next_secret(self):
-        """ss[i+1] = CPRF(ss[i], CONST_NEXTK, K_LEN)"""
-        return _from_ss(self, CONST_NEXTK, K_LEN)
+        self.check()
+        cdef Secret secret = secret_new(K_LEN)
+        memcpy(secret.data, self.s.next_ss, K_LEN)
+        return secret
 
     def resumption_id(self):
-        """resume[i+1] = CPRF(ss[i+1], CONST_RESUME, 18): names the next session."""
-        cdef Secret ss = self.next_secret()
-        cdef unsigned char made[18]
-        cdef tcpcrypt_bytes nothing
-        nothing.at, nothing.len = NULL, 0
-        tcpcrypt_cprf(made, RESUME_LEN, ss.bytes_of(), CONST_RESUME, nothing)
-        return (<const char *>made)[:RESUME_LEN]
+        cdef uint8_t name[18]
+        self.check()
+        check_status(tcpcrypt_cprf(name, RESUME_LEN, self.s.next_ss, CONST_RESUME, nothing()))
+        return (<const char *>name)[:RESUME_LEN]
 
     def wipe(self):
-        sodium.memzero(self.ss, sizeof(self.ss))
-        sodium.memzero(self.mk, sizeof(self.mk))
-        self.gone = True
+        wipe(self.s.mk, K_LEN)
+        wipe(self.s.next_ss, K_LEN)
+        self.live = False
 
 
-cdef KeySchedule _new(int aead, original_role):
-    cdef KeySchedule made
-    if not tcpcrypt_key_len(aead):
-        raise unknown_aead(aead)
-    if not isinstance(original_role, Role):
-        raise TypeError(f"original_role: expected Role, not {type(original_role).__name__}")
-    made = KeySchedule.__new__(KeySchedule)
-    made.aead = aead
-    made.original_role = original_role
-    return made
-
-
-cdef int _derive(KeySchedule self, int tep_byte, bytes sn) except -1:
-    """mk[0] and the session ID of section 3.4."""
-    cdef unsigned char hashed[32]
-    cdef tcpcrypt_bytes suffix
-    suffix.at = <const unsigned char *><const char *>sn
-    suffix.len = len(sn)
-    tcpcrypt_cprf(self.mk, K_LEN, self.ss, CONST_REKEY, suffix)
-    tcpcrypt_cprf(hashed, K_LEN, self.ss, CONST_SESSID, suffix)
-    self.session_id = bytes((tep_byte,)) + (<const char *>hashed)[:32]
-    return 0
-
-
-cdef Secret _from_ss(KeySchedule self, unsigned char constant, size_t size):
-    cdef unsigned char made[32]
-    cdef tcpcrypt_bytes nothing
-    if self.gone:
-        raise schedule_wiped()
-    nothing.at, nothing.len = NULL, 0
-    tcpcrypt_cprf(made, size, self.ss, constant, nothing)
-    secret = new_secret(made, size)
-    sodium.memzero(made, sizeof(made))
-    return secret
-
-
-cdef Generations _generations(KeySchedule self, unsigned char constant):
-    cdef Generations made
-    if self.gone:
-        raise schedule_wiped()
-    made = Generations.__new__(Generations)
-    made.mk = self.mk
-    made.constant = constant
-    made.aead = self.aead
-    made.generation = 0
-    return made
+cdef KeySchedule make(
+    const uint8_t *ss, span sn, uint8_t tep_byte, int aead, object original_role
+):
+    cdef KeySchedule schedule = KeySchedule.__new__(KeySchedule)
+    check_status(tcpcrypt_derive(&schedule.s, ss, sn, tep_byte))
+    schedule.aead = aead
+    schedule.original_role = original_role
+    schedule.live = True
+    return schedule

@@ -1,34 +1,32 @@
-"""ECDHE-Curve25519, pure twin (RFC 8548 section 5)."""
+"""X25519 on secrets: the pure twin of ``pyeno._native.agreement``."""
 
-from cryptography.hazmat.primitives.asymmetric.x25519 import (
-    X25519PrivateKey,
-    X25519PublicKey,
-)
+from typing import Final
 
-from pyeno._complaints import all_zero_secret, private_key_length, public_key_length
-from pyeno._pure.secret import Secret
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+
+import pyeno._complaints as say
+from pyeno._pure.secret import Secret, octets
 from pyeno._values import Buffer
 
-X25519_LEN = 32
+X25519_LEN: Final = 32
 
 
-def _private(private: Secret) -> X25519PrivateKey:
-    if len(private) != X25519_LEN:
-        raise private_key_length(len(private))
-    return X25519PrivateKey.from_private_bytes(private.export())
+def _private(secret: Secret) -> X25519PrivateKey:
+    return X25519PrivateKey.from_private_bytes(secret.data("private key", X25519_LEN))
 
 
 def x25519_public(private: Secret) -> bytes:
-    """Pub for a 32-byte private key."""
     return _private(private).public_key().public_bytes_raw()
 
 
 def x25519(private: Secret, public: Buffer) -> Secret:
-    """ES; RemoteProtocolError if the peer's key forces it to zero."""
     key = _private(private)
-    if len(public) != X25519_LEN:
-        raise public_key_length(len(public))
+    point = octets(public)
+    if len(point) != X25519_LEN:
+        raise say.public_key_len(len(point))
     try:
-        return Secret(key.exchange(X25519PublicKey.from_public_bytes(bytes(public))))
+        es = key.exchange(X25519PublicKey.from_public_bytes(bytes(point)))
     except ValueError:
-        raise all_zero_secret() from None
+        # OpenSSL refuses the all-zero shared secret (RFC 7748 section 6)
+        raise say.low_order() from None
+    return Secret(es)

@@ -1,10 +1,15 @@
-"""The key schedule, pure twin (RFC 8548 sections 3.1, 3.3, 3.4, 3.5)."""
+"""Session secrets, master keys, traffic keys: the pure twin of
+``pyeno._native.keyschedule``.
+
+The equations of RFC 8548 sections 3.3 to 3.5 stand beside the lines that
+compute them.
+"""
 
 import hmac
-from typing import Any, final
+from typing import Final, final
 
-from pyeno._complaints import schedule_wiped, unknown_aead
-from pyeno._pure.secret import Secret
+import pyeno._complaints as say
+from pyeno._pure.secret import Secret, octets
 from pyeno._values import Buffer
 from pyeno.constants import (
     CONST_KEY_A,
@@ -14,84 +19,106 @@ from pyeno.constants import (
     CONST_RESUME,
     CONST_SESSID,
     K_LEN,
+    N_A_LEN,
     Aead,
     Role,
 )
 
-RESUME_LEN = 18
+RESUME_LEN: Final = 18
+SN_MAX: Final = 16
 
 
-def cprf(key: bytes, constant: bytes, size: int) -> bytes:
-    """CPRF(K, CONST, L): HKDF-Expand of figure 1."""
-    made, t = b"", b""
-    for counter in range(1, -(-size // 32) + 1):
-        t = hmac.digest(key, t + constant + bytes([counter]), "sha256")
-        made += t
-    return made[:size]
+def _cprf(key: bytes | bytearray, constant: bytes, length: int) -> bytearray:
+    """HKDF-Expand (figure 1)."""
+    okm = bytearray()
+    block = b""
+    counter = 1
+    while len(okm) < length:
+        # T(n) = HMAC-Hash(PRK, T(n-1) | CONST | n)
+        block = hmac.digest(key, block + constant + bytes([counter]), "sha256")
+        okm += block
+        counter += 1
+    del okm[length:]
+    return okm
 
 
 def _known(aead: int) -> Aead:
     try:
         return Aead(aead)
     except ValueError:
-        raise unknown_aead(aead) from None
+        raise say.unknown_aead(aead) from None
+
+
+def _check_identity(tep_byte: int, aead: int, original_role: Role) -> None:
+    if not 0 <= tep_byte <= 0xFF:
+        raise say.out_of_range("tep_byte", tep_byte, 0, 0xFF)
+    _known(aead)
+    if original_role is not Role.A and original_role is not Role.B:
+        raise say.role(original_role)
 
 
 @final
 class Generations:
-    """mk[j] of one direction and the traffic keys made from it."""
+    __slots__ = ("_constant", "_generation", "_length", "_live", "_mk")
 
-    __slots__ = ("_aead", "_constant", "_mk", "generation")
-
-    _aead: Aead
+    _mk: bytearray
     _constant: bytes
-    _mk: Secret
-    generation: int
+    _length: int
+    _generation: int
+    _live: bool
 
     def __init__(self) -> None:
         raise TypeError("Generations come from KeySchedule.outgoing() and incoming()")
 
     def __repr__(self) -> str:
-        return f"<Generations: generation {self.generation}>"
+        state = f"generation {self._generation}" if self._live else "wiped"
+        return f"<Generations: {state}>"
 
-    def _now(self) -> bytes:
-        if self._mk.wiped:
-            raise schedule_wiped()
-        return self._mk.export()
+    def _check(self) -> None:
+        if not self._live:
+            raise say.wiped("Generations")
+
+    @property
+    def generation(self) -> int:
+        return self._generation
 
     def traffic_key(self) -> Secret:
-        """k_ab[j] or k_ba[j] = CPRF(mk[j], CONST_KEY_x, ae_key_len + ae_nonce_len)"""
-        size = self._aead.key_len + self._aead.nonce_len
-        return Secret(cprf(self._now(), self._constant, size))
+        self._check()
+        # k_ab[j] = CPRF(mk[j], CONST_KEY_A, ae_key_len + ae_nonce_len)
+        return Secret(_cprf(self._mk, self._constant, self._length))
 
     def advance(self) -> None:
-        """mk[j] = CPRF(mk[j-1], CONST_REKEY, K_LEN); mk[j-1] is gone."""
-        following = Secret(cprf(self._now(), CONST_REKEY, K_LEN))
-        self._mk.wipe()
-        self._mk = following
-        self.generation += 1
+        self._check()
+        # mk[j] = CPRF(mk[j-1], CONST_REKEY, K_LEN)
+        self._mk[:] = _cprf(self._mk, CONST_REKEY, K_LEN)
+        self._generation += 1
 
     def wipe(self) -> None:
-        self._mk.wipe()
+        self._mk[:] = bytes(K_LEN)
+        self._live = False
 
 
 @final
 class KeySchedule:
-    """Session i of a session chain: ss[i] and sn[i], and what follows from them."""
+    __slots__ = ("_aead", "_live", "_mk", "_next_ss", "_original_role", "_session_id")
 
-    __slots__ = ("_mk", "_ss", "aead", "original_role", "session_id")
-
-    _mk: Secret
-    _ss: Secret
-    aead: int
-    original_role: Role
-    session_id: bytes
+    _mk: bytearray
+    _next_ss: bytearray
+    _session_id: bytes
+    _aead: Aead
+    _original_role: Role
+    _live: bool
 
     def __init__(self) -> None:
-        raise TypeError("KeySchedule: use KeySchedule.extract() or KeySchedule.resume()")
+        raise TypeError("a KeySchedule comes from KeySchedule.extract() or resume()")
 
     def __repr__(self) -> str:
-        return f"<KeySchedule: original role {self.original_role.value}>"
+        state = f"original role {self._original_role.value}" if self._live else "wiped"
+        return f"<KeySchedule: {state}>"
+
+    def _check(self) -> None:
+        if not self._live:
+            raise say.wiped("KeySchedule")
 
     @staticmethod
     def extract(
@@ -105,71 +132,82 @@ class KeySchedule:
         aead: int,
         original_role: Role,
     ) -> "KeySchedule":
-        """PRK = Extract(N_A, eno_transcript | Init1 | Init2 | ES); ss[0] = PRK"""
-        made = _new(aead, original_role)
-        material = b"".join((transcript, init1, init2, es.export()))
-        made._ss = Secret(hmac.digest(bytes(n_a), material, "sha256"))
+        _check_identity(tep_byte, aead, original_role)
+        secret = es.data("es")
+        salt, *parts = (octets(part) for part in (n_a, transcript, init1, init2))
+        if len(salt) != N_A_LEN:
+            raise say.length("n_a", len(salt), N_A_LEN)
+        # PRK = Extract(N_A, eno_transcript | Init1 | Init2 | ES)
+        prk = bytearray(hmac.digest(bytes(salt), b"".join([*parts, secret]), "sha256"))
+        schedule = _derive(prk, b"", tep_byte, aead, original_role)
         es.wipe()
-        _derive(made, tep_byte, b"")
-        return made
+        return schedule
 
     @staticmethod
     def resume(
-        ss: Secret, *, sn: bytes, tep_byte: int, aead: int, original_role: Role
+        ss: Secret, *, sn: Buffer, tep_byte: int, aead: int, original_role: Role
     ) -> "KeySchedule":
-        """Session i > 0 from the cached ss[i] and sn[i] = nonce_a | nonce_b; wipes ``ss``."""
-        made = _new(aead, original_role)
-        secret = ss.export()
-        if len(secret) != K_LEN:
-            raise ValueError(f"resume: ss is {len(secret)} bytes, K_LEN is {K_LEN}")
-        made._ss = Secret(secret)
+        key = ss.data("ss", K_LEN)
+        _check_identity(tep_byte, aead, original_role)
+        nonce = octets(sn)
+        if len(nonce) > SN_MAX:
+            raise say.at_most("sn", len(nonce), SN_MAX)
+        schedule = _derive(key, bytes(nonce), tep_byte, aead, original_role)
         ss.wipe()
-        _derive(made, tep_byte, sn)
-        return made
+        return schedule
+
+    @property
+    def session_id(self) -> bytes:
+        return self._session_id
+
+    @property
+    def aead(self) -> int:
+        return int(self._aead)
+
+    @property
+    def original_role(self) -> Role:
+        return self._original_role
+
+    def _direction(self, role: Role) -> Generations:
+        self._check()
+        generations = object.__new__(Generations)
+        generations._mk = bytearray(self._mk)
+        generations._constant = CONST_KEY_A if role is Role.A else CONST_KEY_B
+        generations._length = self._aead.key_len + self._aead.nonce_len
+        generations._generation = 0
+        generations._live = True
+        return generations
 
     def outgoing(self) -> Generations:
-        """What this host encrypts with, by its original role (section 3.5)."""
-        return self._generations(CONST_KEY_A if self.original_role is Role.A else CONST_KEY_B)
+        return self._direction(self._original_role)
 
     def incoming(self) -> Generations:
-        """What this host decrypts with."""
-        return self._generations(CONST_KEY_B if self.original_role is Role.A else CONST_KEY_A)
+        return self._direction(self._original_role.opposite)
 
     def next_secret(self) -> Secret:
-        """ss[i+1] = CPRF(ss[i], CONST_NEXTK, K_LEN)"""
-        if self._ss.wiped:
-            raise schedule_wiped()
-        return Secret(cprf(self._ss.export(), CONST_NEXTK, K_LEN))
+        self._check()
+        return Secret(self._next_ss)
 
     def resumption_id(self) -> bytes:
-        """resume[i+1] = CPRF(ss[i+1], CONST_RESUME, 18): names the next session."""
-        return cprf(self.next_secret().export(), CONST_RESUME, RESUME_LEN)
+        self._check()
+        # resume[i] = CPRF(ss[i], CONST_RESUME, 18)
+        return bytes(_cprf(self._next_ss, CONST_RESUME, RESUME_LEN))
 
     def wipe(self) -> None:
-        self._ss.wipe()
-        self._mk.wipe()
-
-    def _generations(self, constant: bytes) -> Generations:
-        if self._mk.wiped:
-            raise schedule_wiped()
-        made = Generations.__new__(Generations)
-        made._aead, made._constant = Aead(self.aead), constant
-        made._mk = Secret(self._mk.export())
-        made.generation = 0
-        return made
+        self._mk[:] = bytes(K_LEN)
+        self._next_ss[:] = bytes(K_LEN)
+        self._live = False
 
 
-def _new(aead: int, original_role: Any) -> KeySchedule:
-    _known(aead)
-    if not isinstance(original_role, Role):
-        raise TypeError(f"original_role: expected Role, not {type(original_role).__name__}")
-    made = KeySchedule.__new__(KeySchedule)
-    made.aead, made.original_role = aead, original_role
-    return made
-
-
-def _derive(made: KeySchedule, tep_byte: int, sn: bytes) -> None:
-    """mk[0] and the session ID of section 3.4."""
-    ss = made._ss.export()
-    made._mk = Secret(cprf(ss, CONST_REKEY + sn, K_LEN))
-    made.session_id = bytes([tep_byte]) + cprf(ss, CONST_SESSID + sn, K_LEN)
+def _derive(ss: bytearray, sn: bytes, tep_byte: int, aead: int, role: Role) -> KeySchedule:
+    schedule = object.__new__(KeySchedule)
+    # mk[0] = CPRF(ss[i], CONST_REKEY | sn[i], K_LEN)
+    schedule._mk = _cprf(ss, CONST_REKEY + sn, K_LEN)
+    # session_id[i] = TEP-byte | CPRF(ss[i], CONST_SESSID | sn[i], K_LEN)
+    schedule._session_id = bytes([tep_byte]) + _cprf(ss, CONST_SESSID + sn, K_LEN)
+    # ss[i] = CPRF(ss[i-1], CONST_NEXTK, K_LEN)
+    schedule._next_ss = _cprf(ss, CONST_NEXTK, K_LEN)
+    schedule._aead = Aead(aead)
+    schedule._original_role = role
+    schedule._live = True
+    return schedule

@@ -1,44 +1,54 @@
-"""Opaque secret bytes, pure twin: a bytearray that is overwritten when wiped.
+"""Opaque secret bytes: the pure twin of ``pyeno._native.secret``.
 
-Python may copy what it touches, so this twin promises less than the compiled
-one, which keeps secrets in memory of its own.
+Python cannot keep copies from being made, so this is wiped as far as a
+bytearray can be.
 """
 
 import os
-from typing import final
+from typing import NoReturn, final
 
+import pyeno._complaints as say
 from pyeno._values import Buffer
-from pyeno.errors import LocalProtocolError
+
+
+def octets(data: Buffer) -> memoryview:
+    """A flat view of the bytes, as the compiled core takes them."""
+    view = memoryview(data)
+    if not view.c_contiguous:
+        raise BufferError("memoryview: underlying buffer is not C-contiguous")
+    return view.cast("B")
 
 
 @final
 class Secret:
-    """Bytes that stay out of logs and reprs; ``export`` is the one way out."""
-
     __slots__ = ("_data", "_wiped")
 
     def __init__(self, data: Buffer) -> None:
-        self._data = bytearray(data)
+        self._data = bytearray()
         self._wiped = False
+        self._data += octets(data)
 
     @staticmethod
     def random(size: int) -> "Secret":
+        if size < 1:
+            raise say.out_of_range("size", size, 1, 65535)
         return Secret(os.urandom(size))
 
     def __len__(self) -> int:
         return len(self._data)
 
     def __repr__(self) -> str:
-        return f"<Secret: {'wiped' if self._wiped else f'{len(self)} bytes'}>"
+        return "<Secret: wiped>" if self._wiped else f"<Secret: {len(self)} bytes>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Secret cannot be pickled or copied")
 
     @property
     def wiped(self) -> bool:
         return self._wiped
 
     def export(self) -> bytes:
-        if self._wiped:
-            raise LocalProtocolError("secret: used after it was wiped")
-        return bytes(self._data)
+        return bytes(self.data("secret"))
 
     def wipe(self) -> None:
         self._data[:] = bytes(len(self._data))
@@ -46,3 +56,11 @@ class Secret:
 
     def __del__(self) -> None:
         self.wipe()
+
+    def data(self, what: str, need: int = -1) -> bytearray:
+        """The bytes themselves, for the pure twins only; ``need``: the exact size."""
+        if self._wiped:
+            raise say.wiped("Secret")
+        if need >= 0 and len(self._data) != need:
+            raise say.length(what, len(self._data), need)
+        return self._data

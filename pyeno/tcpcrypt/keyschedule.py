@@ -1,20 +1,26 @@
-"""The key schedule (RFC 8548 sections 3.3 to 3.5): ES to traffic keys.
+"""From the ephemeral secret to traffic keys (RFC 8548 sections 3.3 to 3.5).
 
-PRK = Extract(N_A, eno_transcript | Init1 | Init2 | ES)
-ss[0] = PRK                  ss[i] = CPRF(ss[i-1], CONST_NEXTK, K_LEN)
-mk[0] = CPRF(ss[i], CONST_REKEY | sn[i], K_LEN)
-mk[j] = CPRF(mk[j-1], CONST_REKEY, K_LEN)
-k_ab[j] = CPRF(mk[j], CONST_KEY_A, ae_key_len + ae_nonce_len), k_ba[j] likewise
+::
+
+    ES --extract--> KeySchedule --outgoing()--> Generations --traffic_key()--> Secret
+    ss ---resume-->      |      --incoming()-->      |  advance(): mk[j+1]
+                         +------next_secret()--> ss[i+1], named by resumption_id()
+
+A :class:`KeySchedule` forgets ss[i] as it is made.  Once both directions, and
+perhaps the next session secret, have been taken from it, :meth:`wipe
+<KeySchedule.wipe>` it, so that mk[0] is gone before the first rekeying.
 """
 
 from typing import TYPE_CHECKING
 
-from pyeno._backend import load
-
 if TYPE_CHECKING:
-    from pyeno._native.keyschedule import Generations, KeySchedule
+    from pyeno._native.keyschedule import Generations as Generations
+    from pyeno._native.keyschedule import KeySchedule as KeySchedule
 else:
-    Generations = load("keyschedule").Generations
-    KeySchedule = load("keyschedule").KeySchedule
+    from pyeno._backend import load
+
+    _twin = load("keyschedule")
+    Generations = _twin.Generations
+    KeySchedule = _twin.KeySchedule
 
 __all__ = ["Generations", "KeySchedule"]

@@ -1,0 +1,3 @@
+cdef extern from "wipe.h" nogil:
+    void wipe(void *data, size_t len)
+    void wipe_free(void *data, size_t len)
