@@ -1,0 +1,174 @@
+"""The table of AEAD providers, and every row of it against the vectors."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyeno import _complaints, _crypto
+from pyeno.constants import AEAD_TAG_LEN, CLEN_MAX, Aead
+
+ROOT = Path(__file__).parents[2]
+
+REPLAY = """
+import sys
+sys.path[:0] = [{root!r}, {root!r} + "/tests"]
+from pyeno import _crypto
+from pyeno.constants import Aead
+from pyeno.errors import AuthenticationError
+from pyeno._native.framer import Opener, Sealer
+from pyeno._native.secret import Secret
+from tcpcrypt_vectors import STREAMS, data_of, matches
+
+frames = 0
+for stream in STREAMS.values():
+    if stream.aead != {aead}:
+        continue
+    for v in stream.frames:
+        data, key = data_of(v), Secret(stream.keys[v["generation"]])
+        if v["rekey"] or (v["urgent"] or 0) > len(data):
+            continue
+        sealed = Sealer({aead}, key, v["offset"]).seal(data, fin=v["fin"], urgent=v["urgent"])
+        assert matches(sealed, v["frame"]), v
+        opener = Opener({aead}, key, v["offset"])
+        opener.feed(sealed)
+        assert opener.read(1 << 17) == data
+        bad, out = Opener({aead}, key, v["offset"]), bytearray(1 << 17)
+        bad.feed(sealed[:-1] + bytes([sealed[-1] ^ 1]))
+        try:
+            bad.read_into(out)
+        except AuthenticationError:
+            assert not any(out)
+        else:
+            raise AssertionError("a forged tag passed")
+        frames += 1
+import ssl
+ssl.create_default_context()  # no error of ours is left in OpenSSL's queue
+print(frames, str(_crypto.plan(Aead({aead}))))
+"""
+
+
+def replay(aead: int, **environment: str) -> subprocess.CompletedProcess[str]:
+    script = REPLAY.format(root=str(ROOT), aead=aead)
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", script],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+ROWS = [
+    (aead, variable, provider)
+    for aead, variable in (
+        (Aead.AES_128_GCM, "PYENO_AES128"),
+        (Aead.AES_256_GCM, "PYENO_AES256"),
+        (Aead.CHACHA20_POLY1305, "PYENO_CHACHA20"),
+    )
+    for provider in (*_crypto.PROVIDERS, "")
+]
+
+
+@pytest.mark.parametrize(("aead", "variable", "provider"), ROWS)
+def test_every_provider_gives_the_vectors(aead: Aead, variable: str, provider: str) -> None:
+    """Forced one by one, and the plan itself where none is."""
+    done = replay(aead, **{variable: provider})
+    if provider and not _crypto._can(provider, aead):
+        assert done.returncode == 1
+        assert f"{variable}={provider!r}: {aead.name} can be had here from" in done.stderr
+        return
+    assert done.returncode == 0, done.stderr
+    frames, _, plan = done.stdout.strip().partition(" ")
+    assert int(frames) > 30
+    assert plan == (provider or str(_crypto.plan(aead)))
+
+
+def test_aes_128_gcm_without_libcrypto(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Table 3: REQUIRED, so there is always somebody to compute it."""
+    monkeypatch.setattr(_crypto, "loaded_libcrypto", lambda: None)
+    assert _crypto.plan(Aead.AES_128_GCM) == ("cryptography", "cryptography", 0)
+
+
+def test_aes_256_gcm_without_sodium_or_libcrypto(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_crypto, "sodium_has_aes", lambda: False)
+    assert _crypto.plan(Aead.AES_256_GCM).small == "libcrypto"
+    monkeypatch.setattr(_crypto, "loaded_libcrypto", lambda: None)
+    assert _crypto.plan(Aead.AES_256_GCM).small == "cryptography"
+
+
+def test_old_cryptography_is_not_called_for_long_texts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_crypto, "cryptography_opens_in_place", lambda: False)
+    plan = _crypto.plan(Aead.CHACHA20_POLY1305)
+    assert plan.small == plan.large == "libsodium" and str(plan) == "libsodium"
+
+
+@pytest.mark.parametrize(("fast", "first"), [(True, "AES_128_GCM"), (False, "CHACHA20")])
+def test_default_order(monkeypatch: pytest.MonkeyPatch, fast: bool, first: str) -> None:
+    monkeypatch.setattr(_crypto, "has_aes_instructions", lambda: fast)
+    order = _crypto.default_aeads()
+    assert sorted(order) == sorted(Aead)
+    assert order[0].name.startswith(first)
+
+
+@pytest.mark.parametrize("backend", ["native", "pure"])
+def test_providers_by_backend(monkeypatch: pytest.MonkeyPatch, backend: str) -> None:
+    from pyeno import _backend
+
+    monkeypatch.setattr(_backend, "backend", backend)
+    found = _crypto.providers()
+    assert list(found) == list(Aead)
+    if backend == "pure":
+        assert set(found.values()) == {"cryptography"}
+
+
+def test_missing_symbols_are_named(tmp_path: Path) -> None:
+    """A shared object that is not libsodium: a clear ImportError, no crash."""
+    script = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+from pyeno import _crypto
+import _socket
+for wrong, word in ((_socket.__file__, "sodium_init"), ("/nowhere/x.so", "cannot open")):
+    _crypto.SODIUM = wrong
+    try:
+        import pyeno._native.secret
+    except ImportError as error:
+        assert word in str(error) and "PyNaCl" in str(error), error
+    else:
+        raise AssertionError(wrong)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_numbers_of_the_c_headers() -> None:
+    """ext/core/tcpcrypt.h and framer.h mirror pyeno.constants and _complaints."""
+    import re
+
+    from pyeno import constants
+
+    text = (ROOT / "ext/core/tcpcrypt.h").read_text()
+    found = {name: int(value, 0) for name, value in re.findall(r"(\w+) = (0x\w+|\d+),", text)}
+    checked = 0
+    for name, value in found.items():
+        python = getattr(constants, name, None)
+        if isinstance(python, bytes):
+            python = python[0]
+        if name.startswith(("AEAD_AES", "AEAD_CHACHA")):
+            python = Aead[name.removeprefix("AEAD_")]
+        if python is not None:
+            assert python == value, name
+            checked += 1
+    assert checked >= 15
+    assert _complaints.FRAME_DATA_MAX == CLEN_MAX - AEAD_TAG_LEN - 1
+    header = (ROOT / "ext/core/framer.h").read_text()
+    faults: list[Any] = re.findall(r"^\tFAULT_(\w+)(?: = 0)?,", header, re.M)
+    assert faults[0] == "NONE"
+    for number, name in enumerate(faults[1:], 1):
+        assert getattr(_complaints, name) == number

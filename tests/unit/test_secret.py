@@ -1,0 +1,116 @@
+"""Opaque secrets: what shows, what does not, and what is left after wiping."""
+
+import copy
+import pickle
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyeno.errors import LocalProtocolError
+
+BYTES = bytes(range(32))
+
+
+def test_shows_its_size_only(twin: Any) -> None:
+    secret = twin.Secret(BYTES)
+    assert repr(secret) == str(secret) == "<Secret: 32 bytes>"
+    assert len(secret) == 32
+    assert secret.export() == BYTES
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_copies_any_buffer(twin: Any, kind: Any) -> None:
+    data = kind(bytearray(BYTES))
+    secret = twin.Secret(data)
+    if kind is not bytes:
+        data[0] = 0xFF
+    assert secret.export() == BYTES
+
+
+def test_is_no_string_and_takes_none(twin: Any) -> None:
+    for wrong in ("text", 32, None):
+        with pytest.raises(TypeError):
+            twin.Secret(wrong)
+    with pytest.raises(BufferError):
+        twin.Secret(memoryview(BYTES)[::2])
+
+
+def test_random_secrets_differ(twin: Any) -> None:
+    one, other = twin.Secret.random(32), twin.Secret.random(32)
+    assert len(one) == 32
+    assert one.export() != other.export()
+    assert any(twin.Secret.random(32).export())
+    for size in (0, -1):
+        with pytest.raises(ValueError, match=f"size is {size}"):
+            twin.Secret.random(size)
+
+
+def test_wiped_secret_refuses(twin: Any) -> None:
+    secret = twin.Secret(BYTES)
+    assert not secret.wiped
+    secret.wipe()
+    secret.wipe()
+    assert secret.wiped and len(secret) == 32
+    assert repr(secret) == "<Secret: wiped>"
+    with pytest.raises(LocalProtocolError, match="was wiped"):
+        secret.export()
+
+
+def test_nothing_escapes_by_pickling_or_copying(twin: Any) -> None:
+    secret = twin.Secret(BYTES)
+    for escape in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError):
+            escape(secret)
+    with pytest.raises(TypeError):
+        memoryview(secret)
+    assert not hasattr(secret, "__dict__")
+
+
+def test_cannot_be_subclassed(twin: Any) -> None:
+    """A subclass could show what repr hides."""
+    if twin.backend == "native":
+        with pytest.raises(TypeError):
+            type("Leaky", (twin.Secret,), {})
+
+
+def test_wiping_clears_the_memory_itself(twin: Any) -> None:
+    """The compiled twin's bytes are looked for in this process's own memory."""
+    if twin.backend == "pure":
+        secret = twin.Secret(BYTES)
+        held = secret.data("test")
+        secret.wipe()
+        assert held == bytes(32)
+        return
+    secrets = [twin.Secret.random(64) for _ in range(3)]
+    needles = [secret.export()[16:48] for secret in secrets]
+    before = [_heap_places(needle) for needle in needles]
+    secrets[0].wipe()
+    del secrets[1]
+    # gone from where they stood; the copies Python made are not looked at again
+    left = [
+        {place for place in places if _memory(place, len(needle)) == needle}
+        for needle, places in zip(needles, before, strict=True)
+    ]
+    assert len(left[0]) < len(before[0]) and len(left[1]) < len(before[1])
+    assert left[2]
+
+
+def _memory(start: int, size: int) -> bytes:
+    with Path("/proc/self/mem").open("rb", 0) as memory:
+        memory.seek(start)
+        return memory.read(size)
+
+
+def _heap_places(needle: bytes) -> set[int]:
+    """Where the bytes stand in the process's heap and anonymous memory."""
+    found = set()
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        span, mode, *rest = line.split()
+        start, end = (int(part, 16) for part in span.split("-"))
+        private = len(rest) < 4 or rest[3] == "[heap]"
+        if mode.startswith("rw") and private and end - start < 1 << 30:
+            places = re.finditer(re.escape(needle), _memory(start, end - start), re.S)
+            found |= {start + place.start() for place in places}
+    return found
