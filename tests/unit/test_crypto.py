@@ -12,10 +12,12 @@ from pyeno import _complaints, _crypto
 from pyeno.constants import AEAD_TAG_LEN, CLEN_MAX, Aead
 
 ROOT = Path(__file__).parents[2]
+# the package under test may be installed elsewhere than the tests
+PATH = [str(Path(_crypto.__file__).parents[1]), str(ROOT / "tests")]
 
 REPLAY = """
 import sys
-sys.path[:0] = [{root!r}, {root!r} + "/tests"]
+sys.path[:0] = {path}
 from pyeno import _crypto
 from pyeno.constants import Aead
 from pyeno.errors import AuthenticationError
@@ -52,7 +54,7 @@ print(frames, str(_crypto.plan(Aead({aead}))))
 
 
 def replay(aead: int, **environment: str) -> subprocess.CompletedProcess[str]:
-    script = REPLAY.format(root=str(ROOT), aead=aead)
+    script = REPLAY.format(path=PATH, aead=aead)
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", script],
         env=os.environ | environment,
@@ -131,7 +133,7 @@ def test_missing_symbols_are_named(tmp_path: Path) -> None:
     """A shared object that is not libsodium: a clear ImportError, no crash."""
     script = f"""
 import sys
-sys.path.insert(0, {str(ROOT)!r})
+sys.path[:0] = {PATH}
 from pyeno import _crypto
 import _socket
 for wrong, word in ((_socket.__file__, "sodium_init"), ("/nowhere/x.so", "cannot open")):

@@ -1,5 +1,6 @@
 """Opaque secrets: what shows, what does not, and what is left after wiping."""
 
+import contextlib
 import copy
 import pickle
 import re
@@ -110,7 +111,9 @@ def _heap_places(needle: bytes) -> set[int]:
         span, mode, *rest = line.split()
         start, end = (int(part, 16) for part in span.split("-"))
         private = len(rest) < 4 or rest[3] == "[heap]"
-        if mode.startswith("rw") and private and end - start < 1 << 30:
+        if not mode.startswith("rw") or not private or end - start >= 1 << 30:
+            continue
+        with contextlib.suppress(OSError):  # a sanitizer's shadow cannot be read
             places = re.finditer(re.escape(needle), _memory(start, end - start), re.S)
             found |= {start + place.start() for place in places}
     return found
