@@ -5,6 +5,7 @@ off, ``PYENO_COVERAGE=1`` adds gcov counters and Cython line tracing.
 """
 
 import os
+from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
@@ -41,6 +42,7 @@ setup(
             Extension(
                 f"pyeno._native.{stem}",
                 [f"ext/cython/{stem}.pyx", *(f"ext/{source}" for source in sources)],
+                depends=sorted(map(str, Path("ext").glob("*/*.h"))),
                 include_dirs=["ext/wire", "ext/core", "ext/bpf"],
                 define_macros=macros,
                 extra_compile_args=compile_args,

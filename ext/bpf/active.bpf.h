@@ -99,12 +99,24 @@ static __always_inline __u32 eno_due(const struct eno_socket *s, struct bpf_sock
 	return ctx->skb_tcp_flags & ENO_TH_SYN ? s->local_len : ENO_HEADER_LEN;
 }
 
+/* Only a non-SYN segment acknowledges more than the SYN, or brings data.  The
+ * kernel's fast path, which a peer without window scaling gets at once, takes
+ * such a segment without PARSE_HDR_OPT. */
+static __always_inline int eno_heard(struct bpf_sock_ops *ctx)
+{
+	return ctx->bytes_acked > 1 || ctx->bytes_received;
+}
+
 static __always_inline void eno_reserve(struct bpf_sock_ops *ctx, struct eno_socket *s)
 {
 	__u32 len = eno_due(s, ctx);
 
 	if (!len)
 		return;
+	if (!(ctx->skb_tcp_flags & ENO_TH_SYN) && eno_heard(ctx)) {
+		eno_end_callbacks(ctx);
+		return;
+	}
 	/* Section 4.7: no data in a SYN+ENO segment, so MSG_FASTOPEN goes without ENO */
 	if ((ctx->skb_tcp_flags & ENO_TH_SYN) && ctx->skb_len)
 		eno_disable(s, ENO_NO_ROOM);

@@ -212,11 +212,11 @@ class Link:
 
     # -- sending -------------------------------------------------------------
 
-    def _flush(self) -> None:
+    def _flush(self, flags: int = 0) -> None:
         """Send ``_unsent`` and owed protocol bytes, in stream order."""
         while True:
             while self._unsent:
-                self._unsent = self._unsent[_send(self._sock, self._unsent) :]
+                self._unsent = self._unsent[_send(self._sock, self._unsent, flags) :]
             self._unsent = self.connection.data_to_send()
             if not self._unsent:
                 return
@@ -300,8 +300,10 @@ class Link:
     # -- ends ----------------------------------------------------------------
 
     def finish(self, *, closing: bool = False) -> None:
-        """Send the frame with FINp, once (RFC 8548 section 3.7).
+        """Send the frame with FINp, once; a call cut short is taken up by the next.
 
+        The kernel's FIN follows at once and belongs "on the segment containing
+        the last byte of the last frame" (RFC 8548 section 3.7), hence MSG_MORE.
         ``closing``: wait for room no longer than CLOSE_SECONDS says.
         """
         if not closing:
@@ -310,21 +312,21 @@ class Link:
         with self.writing:
             if self.error is not None or not self.connection.established:
                 return
-            self._held = b""
-            push()
             if not self._fin_sent:
+                self._held = b""
+                push()
                 self._unsent = self.connection.send(b"", fin=True)
                 self._fin_sent = True
-                push()
+            push(socket.MSG_MORE)
 
-    def _drain(self) -> None:
+    def _drain(self, flags: int = 0) -> None:
         timeout = self._sock.gettimeout()
         patience = CLOSE_SECONDS if timeout is None else min(timeout, CLOSE_SECONDS)
         deadline = time.monotonic() + patience
         while self._unsent:
             if not ready(self._sock, select.POLLOUT):
                 wait(self._sock, select.POLLOUT, deadline)
-            sent = _send(self._sock, self._unsent, socket.MSG_DONTWAIT)
+            sent = _send(self._sock, self._unsent, flags | socket.MSG_DONTWAIT)
             self._unsent = self._unsent[sent:]
 
     def close(self) -> None:

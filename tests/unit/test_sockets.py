@@ -604,3 +604,22 @@ def test_plain_fallback_is_a_plain_socket(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_the_base_class_is_where_system_calls_are() -> None:
     assert BaseSocket.__name__ == "socket" and BaseSocket.__module__ == "_socket"
+
+
+def test_shutdown_cut_short_is_taken_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The frame with FINp waits in the socket, not in oblivion (RFC 8548 section 3.7)."""
+    with pair() as (a, b):
+        a.setblocking(False)
+        sent: list[int] = []
+
+        def full_once(sock: socket.socket, data: bytes, flags: int = 0) -> int:
+            sent.append(len(data))
+            if len(sent) == 1:
+                raise BlockingIOError
+            return BaseSocket.send(sock, data, flags)
+
+        monkeypatch.setattr("pyeno.sockets.link._send", full_once)
+        with pytest.raises(BlockingIOError):
+            a.shutdown(socket.SHUT_WR)
+        a.shutdown(socket.SHUT_WR)
+        assert b.recv(1) == b"" and len(set(sent)) == 1

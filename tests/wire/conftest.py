@@ -12,6 +12,10 @@ from typing import NamedTuple
 
 import pytest
 from wire.netns import PREFIX, Wire, run, sweep
+from wire.peering import Field
+from wire.programs import Listen
+from wire.rfcpeer_host import Host
+from wire.tun import Namespace, Tun
 
 from pyeno import attach, mounts
 from pyeno.errors import KernelError
@@ -89,4 +93,18 @@ def wire(_shared_wire: Wire) -> Wire:
     return _shared_wire
 
 
-__all__ = ["Attached", "attached", "cgroup", "move_to", "run", "wire"]
+@pytest.fixture(scope="session")
+def field(attached: Attached) -> Iterator[Field]:
+    """pyeno's kernel TCP on one side of a TUN device, hosts that speak by the RFC opposite."""
+    with Namespace() as namespace, Tun(namespace) as tun, Host(tun) as host:
+        yield Field(tun, host)
+
+
+@pytest.fixture(scope="session")
+def echo(field: Field) -> Iterator[Listen]:
+    """`pyeno listen --echo` there, IPv6 and IPv4, one process for all tests."""
+    with Listen(field.tun.namespace, 7000, "--echo", "--handshake-timeout", 1) as listen:
+        yield listen
+
+
+__all__ = ["Attached", "attached", "cgroup", "echo", "field", "move_to", "run", "wire"]

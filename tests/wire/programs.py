@@ -1,0 +1,180 @@
+"""pyeno's commands as processes in a namespace, and their JSON.
+
+    with Listen(tun.namespace, 7000, "--echo") as listen:
+        ...                                   # anybody connects from port 40001
+        assert listen.report(40001)["end"] == "fin"
+
+Processes inherit the cgroup of the test run, so ENO works in them wherever `attached` is
+used, whatever namespace they live in.  Whoever is left over is killed by its own handle.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any, Self
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 8.0
+TCP_LISTEN = "0A"
+
+
+def inside(namespace: Any, call: Callable[[], Any]) -> Any:
+    """The call's result, made inside either kind of Namespace (netns.py, tun.py)."""
+    enter = getattr(namespace, "inside", None) or namespace.call
+    return enter(call)
+
+
+def listening(namespace: Any) -> set[int]:
+    """The TCP ports listened on in a namespace."""
+
+    def read() -> set[int]:
+        ports = set()
+        for name in "tcp", "tcp6":
+            for line in Path(f"/proc/thread-self/net/{name}").read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == TCP_LISTEN:
+                    ports.add(int(fields[1].rpartition(":")[2], 16))
+        return ports
+
+    ports: set[int] = inside(namespace, read)
+    return ports
+
+
+class Command:
+    """`python -m pyeno` in a namespace, as the user with this number where one is given."""
+
+    def __init__(
+        self, namespace: Any, *arguments: object, user: int | None = None, files: int = 0
+    ) -> None:
+        words = ["ip", "netns", "exec", namespace.name]
+        if files:
+            words += ["prlimit", f"--nofile={files}"]
+        words += [sys.executable, "-m", "pyeno", *map(str, arguments)]
+        inherited = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+        backend = os.environ.get("PYENO_BACKEND")
+        if backend:
+            inherited["PYENO_BACKEND"] = backend
+        if user is not None:
+            at = words.index(sys.executable)
+            words[at:at] = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(
+            words, cwd=ROOT, env=inherited, stdin=pipe, stdout=pipe, stderr=pipe
+        )
+        self._new = threading.Condition()
+        self.reports: list[dict[str, Any]] = []
+        self.complaints: list[str] = []
+        self.output = bytearray()
+        assert self.process.stdout is not None and self.process.stderr is not None
+        self._threads = [
+            threading.Thread(target=self._read_output, args=[self.process.stdout]),
+            threading.Thread(target=self._read_reports, args=[self.process.stderr]),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _read_output(self, stream: IO[bytes]) -> None:
+        while part := stream.read1(1 << 16):  # type: ignore[attr-defined]
+            with self._new:
+                self.output += part
+                self._new.notify_all()
+
+    def _read_reports(self, stream: IO[bytes]) -> None:
+        for line in stream:
+            with self._new:
+                if line.startswith(b"{"):
+                    self.reports.append(json.loads(line))
+                else:
+                    self.complaints.append(line.decode().rstrip())
+                self._new.notify_all()
+
+    def _wait(self, ready: Callable[[], Any], what: str) -> Any:
+        with self._new:
+            assert self._new.wait_for(ready, PATIENCE), f"no {what}: {self}"
+            return ready()
+
+    def __repr__(self) -> str:
+        tail = bytes(self.output[-80:])
+        return f"<{self.process.args} {self.reports[-3:]} {self.complaints} {tail!r}>"
+
+    def report(self, port: int) -> dict[str, Any]:
+        """The JSON object of the connection with that remote port."""
+
+        def found() -> dict[str, Any] | None:
+            mine = [r for r in self.reports if r["peer"].endswith(f":{port}")]
+            return mine[-1] if mine else None
+
+        report: dict[str, Any] = self._wait(found, f"report of port {port}")
+        return report
+
+    def received(self, size: int) -> bytes:
+        """Standard output, once it has that many bytes."""
+        self._wait(lambda: len(self.output) >= size, f"{size} bytes of output")
+        return bytes(self.output)
+
+    def type(self, data: bytes, *, end: bool = False) -> None:
+        """Write to standard input, without waiting for it to be read; `end` closes it."""
+        stdin = self.process.stdin
+        assert stdin is not None
+
+        def write() -> None:
+            with contextlib.suppress(BrokenPipeError):
+                stdin.write(data)
+                stdin.flush()
+                if end:
+                    stdin.close()
+
+        self._threads.append(threading.Thread(target=write))
+        self._threads[-1].start()
+
+    def ended(self) -> int:
+        """The exit status, once everything the process said has been read."""
+        status = self.process.wait(PATIENCE)
+        for thread in self._threads:
+            thread.join()
+        return status
+
+    def close(self) -> None:
+        """End the process if it still runs, and free its pipes."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+        self.ended()
+        for stream in self.process.stdin, self.process.stdout, self.process.stderr:
+            assert stream is not None
+            with contextlib.suppress(BrokenPipeError):
+                stream.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Listen(Command):
+    """`pyeno listen --json`, ready for connections; `port` may be "ADDRESS:PORT" too."""
+
+    def __init__(
+        self, namespace: Any, port: int | str, *arguments: object, files: int = 0
+    ) -> None:
+        super().__init__(namespace, "listen", "--json", *arguments, port, files=files)
+        self.port = int(str(port).rpartition(":")[2])
+        until = time.monotonic() + PATIENCE
+        try:
+            while self.port not in listening(namespace):
+                assert time.monotonic() < until and self.process.poll() is None, repr(self)
+                time.sleep(0.02)
+        except BaseException:
+            self.close()
+            raise
+
+    def open_files(self) -> int:
+        """How many descriptors the process has."""
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
