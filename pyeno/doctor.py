@@ -50,6 +50,11 @@ def _release() -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
+def late_listeners() -> bool:
+    """Whether this kernel lets a socket be configured after listen()."""
+    return _release() >= KERNEL_LATE_LISTENERS
+
+
 def _check_kernel() -> Check:
     release, wanted = platform.release(), ".".join(map(str, KERNEL_MIN))
     if _release() < KERNEL_MIN:
@@ -61,7 +66,7 @@ def _check_kernel() -> Check:
         )
     late = (
         "listeners may be configured before or after listen()"
-        if _release() >= KERNEL_LATE_LISTENERS
+        if late_listeners()
         else "configure listeners before listen() (after it: Linux 6.12)"
     )
     return Check("kernel", True, f"Linux {release}; {late}; BTF is not needed")

@@ -82,7 +82,8 @@ def configure(
 
     Returns False where this host has no ENO.  Raises ValueError for values
     that cannot be meant, OSError (EISCONN) for a connected socket, KernelError
-    if another version of the BPF programs is attached.
+    if another version of the BPF programs is attached, the socket uses TCP Fast
+    Open, or it listens already on a Linux before 6.12.
     """
     if not 0 <= self_aware <= 2:
         raise ValueError(f"self_aware={self_aware!r}: 0, 1, or 2 (mandatory)")
@@ -102,6 +103,12 @@ def _explain(error: OSError, what: str) -> bool:
             error.errno,
             f"the attached BPF programs do not speak version {ABI_VERSION} of the socket "
             "options: run 'pyeno detach', then 'pyeno attach' of this version",
+        ) from None
+    if error.errno == errno.EOPNOTSUPP:
+        raise KernelError(
+            error.errno,
+            "this socket uses TCP Fast Open, which excludes ENO (RFC 8547 section 4.7), or it "
+            "listens already, which takes Linux 6.12: configure it before listen()",
         ) from None
     if error.errno == errno.EINVAL:
         raise ValueError(

@@ -71,7 +71,12 @@ static __always_inline int eno_read_syn(struct __sk_buff *skb, struct eno_segmen
 	g->has_data = skb->len > g->tcp_at + tcp.doff * 4;
 	len = tcp.doff * 4 - sizeof(tcp);
 	w->options_len = 0;
-	if (len > 0 && len <= ENO_OPTION_MAX &&
+	/* Two comparisons, and not with 0: before 6.8 "!=" taught the verifier no bound. */
+	ENO_KEEP(len);
+	if (len > ENO_OPTION_MAX)
+		return 1;
+	ENO_KEEP(len);
+	if (len >= ENO_HEADER_LEN &&
 	    !bpf_skb_load_bytes(skb, g->tcp_at + sizeof(tcp), w->options, len))
 		w->options_len = len;
 	return 1;
