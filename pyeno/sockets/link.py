@@ -212,11 +212,21 @@ class Link:
 
     # -- sending -------------------------------------------------------------
 
+    def _push(self, sealed: Buffer, flags: int = 0) -> int:
+        """One send(); where a reading thread aborted meanwhile, its error says why."""
+        try:
+            sent: int = _send(self._sock, sealed, flags)
+        except OSError:
+            if self.error is not None:
+                raise self.error from None
+            raise
+        return sent
+
     def _flush(self, flags: int = 0) -> None:
         """Send ``_unsent`` and owed protocol bytes, in stream order."""
         while True:
             while self._unsent:
-                self._unsent = self._unsent[_send(self._sock, self._unsent, flags) :]
+                self._unsent = self._unsent[self._push(self._unsent, flags) :]
             self._unsent = self.connection.data_to_send()
             if not self._unsent:
                 return
@@ -292,7 +302,7 @@ class Link:
             while sent < len(sealed):
                 if deadline is not None:
                     wait(sock, select.POLLOUT, deadline)
-                sent += _send(sock, sealed[sent:])
+                sent += self._push(sealed[sent:])
         finally:
             if sent < len(sealed):
                 self._unsent = bytes(sealed[sent:])
@@ -326,7 +336,7 @@ class Link:
         while self._unsent:
             if not ready(self._sock, select.POLLOUT):
                 wait(self._sock, select.POLLOUT, deadline)
-            sent = _send(self._sock, self._unsent, flags | socket.MSG_DONTWAIT)
+            sent = self._push(self._unsent, flags | socket.MSG_DONTWAIT)
             self._unsent = self._unsent[sent:]
 
     def close(self) -> None:
