@@ -40,9 +40,11 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
         "--aead", metavar="NAME,…",
         help=f"AEADs, most preferred first: {', '.join(sorted(aead_names()))}",
     )  # fmt: skip
+    group.add_argument("--app-aware", action="store_true", help="set the application-aware bit")
+    # an option of its own name: an optional value would swallow the address after it
     group.add_argument(
-        "--app-aware", nargs="?", const=True, default=False, choices=["mandatory"],
-        help="set the application-aware bit; mandatory: no encryption unless the peer does too",
+        "--app-aware=mandatory", dest="app_aware", action="store_const", const="mandatory",
+        help="the same, and no encryption unless the peer sets it too",
     )  # fmt: skip
     group.add_argument(
         "--role-b", action="store_true", help="send b = 1 when opening (simultaneous open)"
