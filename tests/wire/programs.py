@@ -16,13 +16,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any, Self
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 8.0
 TCP_LISTEN = "0A"
+# an unprivileged user; the capability only finds an interpreter in somebody's home
+_CAPABILITY = "dac_read_search"
+NOBODY = [
+    "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+    f"--inh-caps=-all,+{_CAPABILITY}", f"--ambient-caps=-all,+{_CAPABILITY}",
+    f"--bounding-set=-all,+{_CAPABILITY}",
+]  # fmt: skip
 
 
 def inside(namespace: Any, call: Callable[[], Any]) -> Any:
@@ -48,22 +55,18 @@ def listening(namespace: Any) -> set[int]:
 
 
 class Command:
-    """`python -m pyeno` in a namespace, as the user with this number where one is given."""
+    """`python -m pyeno` in a namespace.
 
-    def __init__(
-        self, namespace: Any, *arguments: object, user: int | None = None, files: int = 0
-    ) -> None:
-        words = ["ip", "netns", "exec", namespace.name]
-        if files:
-            words += ["prlimit", f"--nofile={files}"]
+    `before` are the words of commands to start it with, such as `NOBODY`.
+    """
+
+    def __init__(self, namespace: Any, *arguments: object, before: Sequence[str] = ()) -> None:
+        words = ["ip", "netns", "exec", namespace.name, *before]
         words += [sys.executable, "-m", "pyeno", *map(str, arguments)]
         inherited = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
         backend = os.environ.get("PYENO_BACKEND")
         if backend:
             inherited["PYENO_BACKEND"] = backend
-        if user is not None:
-            at = words.index(sys.executable)
-            words[at:at] = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(
             words, cwd=ROOT, env=inherited, stdin=pipe, stdout=pipe, stderr=pipe
@@ -114,6 +117,11 @@ class Command:
         report: dict[str, Any] = self._wait(found, f"report of port {port}")
         return report
 
+    def next_report(self) -> dict[str, Any]:
+        """The first JSON object, whoever's."""
+        report: dict[str, Any] = self._wait(lambda: self.reports[:1], "report")[0]
+        return report
+
     def received(self, size: int) -> bytes:
         """Standard output, once it has that many bytes."""
         self._wait(lambda: len(self.output) >= size, f"{size} bytes of output")
@@ -162,9 +170,9 @@ class Listen(Command):
     """`pyeno listen --json`, ready for connections; `port` may be "ADDRESS:PORT" too."""
 
     def __init__(
-        self, namespace: Any, port: int | str, *arguments: object, files: int = 0
+        self, namespace: Any, port: int | str, *arguments: object, before: Sequence[str] = ()
     ) -> None:
-        super().__init__(namespace, "listen", "--json", *arguments, port, files=files)
+        super().__init__(namespace, "listen", "--json", *arguments, port, before=before)
         self.port = int(str(port).rpartition(":")[2])
         until = time.monotonic() + PATIENCE
         try:
