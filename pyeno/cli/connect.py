@@ -30,8 +30,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _open(options: argparse.Namespace, config: Config) -> Session:
-    """Try each address of the host; a peer that breaks the protocol is reported,
-    a host that cannot be reached raises OSError."""
+    """Try each address of the host; a connection that fails in its key exchange is
+    reported, a host that cannot be reached raises OSError."""
     host, port = options.address
     failure: OSError | None = None
     for family, *_, target in socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM):
@@ -43,6 +43,9 @@ def _open(options: argparse.Namespace, config: Config) -> Session:
         except (RemoteProtocolError, EncryptionRequiredError) as error:
             session.failed(error)
         except OSError as error:
+            if sock.eno.encrypted:
+                session.failed(error)
+                return session
             sock.close()
             failure = error
             continue
