@@ -98,10 +98,14 @@ class Command:
                     self.complaints.append(line.decode().rstrip())
                 self._new.notify_all()
 
-    def _wait(self, ready: Callable[[], Any], what: str) -> Any:
+    def wait(self, ready: Callable[[], Any], what: str = "sign") -> Any:
+        """What `ready` gives once it is true; it is asked whenever something was said."""
+        until = time.monotonic() + PATIENCE
         with self._new:
-            assert self._new.wait_for(ready, PATIENCE), f"no {what}: {self}"
-            return ready()
+            while not (result := ready()):
+                assert time.monotonic() < until, f"no {what}: {self}"
+                self._new.wait(0.05)
+            return result
 
     def __repr__(self) -> str:
         tail = bytes(self.output[-80:])
@@ -114,17 +118,17 @@ class Command:
             mine = [r for r in self.reports if r["peer"].endswith(f":{port}")]
             return mine[-1] if mine else None
 
-        report: dict[str, Any] = self._wait(found, f"report of port {port}")
+        report: dict[str, Any] = self.wait(found, f"report of port {port}")
         return report
 
     def next_report(self) -> dict[str, Any]:
         """The first JSON object, whoever's."""
-        report: dict[str, Any] = self._wait(lambda: self.reports[:1], "report")[0]
+        report: dict[str, Any] = self.wait(lambda: self.reports[:1], "report")[0]
         return report
 
     def received(self, size: int) -> bytes:
         """Standard output, once it has that many bytes."""
-        self._wait(lambda: len(self.output) >= size, f"{size} bytes of output")
+        self.wait(lambda: len(self.output) >= size, f"{size} bytes of output")
         return bytes(self.output)
 
     def type(self, data: bytes, *, end: bool = False) -> None:
@@ -182,7 +186,3 @@ class Listen(Command):
         except BaseException:
             self.close()
             raise
-
-    def open_files(self) -> int:
-        """How many descriptors the process has."""
-        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
