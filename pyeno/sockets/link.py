@@ -27,6 +27,7 @@ from pyeno.errors import (
     PyenoError,
     RemoteProtocolError,
 )
+from pyeno.sockets import forks
 from pyeno.sockets.raw import BaseSocket, ready, reset, wait
 from pyeno.tep import TepConnection
 
@@ -57,8 +58,8 @@ class Link:
     """Handshake, send, receive and end of one connection."""
 
     __slots__ = (
-        "_deadline", "_fin_sent", "_handshake_timeout", "_held", "_peeked", "_socket",
-        "_unsent", "closed", "connection", "error", "reading", "writing",
+        "__weakref__", "_deadline", "_fin_sent", "_handshake_timeout", "_held", "_peeked",
+        "_socket", "_unsent", "closed", "connection", "error", "reading", "writing",
     )  # fmt: skip
 
     def __init__(
@@ -91,8 +92,10 @@ class Link:
         """Complete the key exchange, as far as the socket's timeout allows."""
         if self.connection.established and self.error is None and not self.closed:
             return
+        self.check()  # before the locks: one that fork() copied may be held for ever
         with self.reading, self.writing:
             self.check()
+            forks.keep(self)
             timeout = self._sock.gettimeout()
             until = None if timeout is None else time.monotonic() + timeout
             try:
@@ -343,11 +346,17 @@ class Link:
         """FINp, then let the kernel send FIN; RST if FINp cannot be sent."""
         if self.closed:
             return
-        try:
-            self.finish(closing=True)
-            self._discard_received()
-        except (OSError, PyenoError):
-            reset(self._sock)
+        if self.connection.established:  # else the stream may be another process's to read
+            try:
+                self.finish(closing=True)
+                self._discard_received()
+            except (OSError, PyenoError):
+                reset(self._sock)
+        self._forget()
+
+    def disown(self, why: LocalProtocolError) -> None:
+        """See :mod:`pyeno.sockets.forks`."""
+        self.error = why
         self._forget()
 
     def abort(self) -> None:
