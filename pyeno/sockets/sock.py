@@ -94,6 +94,9 @@ class Socket(socket.socket):
             result.resumed,
             result.transcript,
         )
+        # TCP's unauthenticated URG flag must not take a byte out of the stream of frames
+        # (RFC 8548 section 3.7)
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
         connection = tep.create_connection(outcome, self._config)
         self._link = Link(self, connection, self._config.handshake_timeout)
         self._info = Info(result, connection)

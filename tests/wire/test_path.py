@@ -2,13 +2,14 @@
 
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from wire import middlebox_hooks as hooks
 from wire.conftest import Attached
 from wire.crossing import MARKER, Crossing, crossing
 from wire.middlebox import Hook, Middlebox
-from wire.rfcpeer_packet import Segment
+from wire.rfcpeer_packet import URG, Segment
 
 from pyeno import Config, Reason
 from pyeno.errors import AuthenticationError, HandshakeTimeoutError, RemoteProtocolError
@@ -194,6 +195,17 @@ def test_reset_injected(box: Middlebox, when: str) -> None:
         a, b = cross.both()
         assert ConnectionResetError in (type(b.error), type(b.sending_error)), b
         assert isinstance(a.error, ConnectionResetError) or not early, a
+
+
+def test_urgent_flag(box: Middlebox) -> None:
+    """RFC 8548 section 3.7: urgent data are announced inside frames; TCP's own URG flag is
+    nobody's word, and must not take a byte out of the stream."""
+
+    def urge(segment: Segment) -> Segment:
+        return replace(segment, flags=segment.flags | URG, urgent=len(segment.payload) // 2)
+
+    with crossing(box, hooks.edit(hooks.kind("data"), urge)) as cross:
+        encrypted(cross)
 
 
 def same_bytes_everywhere(segments: list[Segment]) -> int:
