@@ -21,6 +21,8 @@ from pyeno import mounts
 from pyeno.errors import KernelError
 
 PIN: Final = "/sys/fs/bpf/pyeno"
+# the youngest helpers the programs call: bpf_loop (5.17), bpf_set_retval (5.18)
+KERNEL_MIN: Final = (5, 18)
 _PARTS: Final = ("links", "programs", "maps")
 
 
@@ -62,6 +64,12 @@ def _native() -> Any:
             f"the compiled loader is missing ({error}): reinstall pyeno with a C compiler",
         ) from None
     return kernel
+
+
+def kernel_release() -> tuple[int, ...]:
+    """Major and minor of the running Linux."""
+    parts = platform.release().split("-")[0].split(".")[:2]
+    return tuple(int(part) for part in parts)
 
 
 def attach(cgroup: str | None = None, pin: str = PIN) -> Status:
@@ -294,6 +302,10 @@ def _explaining(doing: str) -> Iterator[None]:
 
 def _advice(error: OSError) -> str:
     log = str(error.filename or "").strip()
+    if os.geteuid() == 0 and kernel_release() < KERNEL_MIN:
+        # it would say EPERM here for want of locked memory, EINVAL for an unknown helper
+        wanted = ".".join(map(str, KERNEL_MIN))
+        return f"Linux {platform.release()} is too old: install {wanted} or newer"
     match error.errno:
         case errno.EPERM:
             return "run it as root, or with CAP_BPF and CAP_NET_ADMIN"

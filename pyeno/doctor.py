@@ -14,8 +14,6 @@ from typing import Final, NamedTuple
 from pyeno import attach, kernel, mounts
 from pyeno.errors import KernelError
 
-# the youngest helpers the programs call: bpf_loop (5.17), bpf_set_retval (5.18)
-KERNEL_MIN: Final = (5, 18)
 # TCP_BPF_SOCK_OPS_CB_FLAGS in bpf_setsockopt
 KERNEL_LATE_LISTENERS: Final = (6, 12)
 # linux/capability.h; CAP_SYS_ADMIN includes CAP_BPF
@@ -45,19 +43,14 @@ def _safely(check: Callable[[], Check]) -> Check:
         return Check(name, False, str(error), "pip install --force-reinstall pyeno")
 
 
-def _release() -> tuple[int, ...]:
-    parts = platform.release().split("-")[0].split(".")[:2]
-    return tuple(int(part) for part in parts)
-
-
 def late_listeners() -> bool:
     """Whether this kernel lets a socket be configured after listen()."""
-    return _release() >= KERNEL_LATE_LISTENERS
+    return attach.kernel_release() >= KERNEL_LATE_LISTENERS
 
 
 def _check_kernel() -> Check:
-    release, wanted = platform.release(), ".".join(map(str, KERNEL_MIN))
-    if _release() < KERNEL_MIN:
+    release, wanted = platform.release(), ".".join(map(str, attach.KERNEL_MIN))
+    if attach.kernel_release() < attach.KERNEL_MIN:
         return Check(
             "kernel",
             False,
