@@ -22,6 +22,8 @@ from typing import IO, Any, Self
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 8.0
+# the same pyeno as the tests': installed, or where PYTHONPATH says
+INHERITED = ("PATH", "PYTHONPATH", "PYTHONSAFEPATH", "PYENO_BACKEND")
 TCP_LISTEN = "0A"
 # an unprivileged user; the capability only finds an interpreter in somebody's home
 _CAPABILITY = "dac_read_search"
@@ -63,10 +65,7 @@ class Command:
     def __init__(self, namespace: Any, *arguments: object, before: Sequence[str] = ()) -> None:
         words = ["ip", "netns", "exec", namespace.name, *before]
         words += [sys.executable, "-m", "pyeno", *map(str, arguments)]
-        inherited = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
-        backend = os.environ.get("PYENO_BACKEND")
-        if backend:
-            inherited["PYENO_BACKEND"] = backend
+        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(
             words, cwd=ROOT, env=inherited, stdin=pipe, stdout=pipe, stderr=pipe
