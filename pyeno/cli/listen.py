@@ -71,7 +71,8 @@ def _serve_all(options: argparse.Namespace, listener: Socket) -> None:
             accepted = listener.accept()
         except OSError as error:  # a peer that left, or no descriptor free
             places.release()
-            print(f"pyeno listen: accept: {error}", file=sys.stderr, flush=True)
+            if not options.json:
+                print(f"pyeno listen: accept: {error}", file=sys.stderr, flush=True)
             time.sleep(0.1)
             continue
         threading.Thread(target=serve, args=accepted, daemon=True).start()

@@ -102,7 +102,7 @@ def test_two_families(field: Field, echo: Listen) -> None:
         peer = field.opener(echo.port, family).handshake()
         peer.finish()
         name = echo.report(peer.conn.local[1])["peer"]
-        assert name.startswith(f"[{peer.source if family == '6' else '::ffff:' + peer.source}]")
+        assert name.startswith(f"[{peer.source}]:" if family == "6" else f"{peer.source}:")
 
 
 def test_refused_and_unreachable(wire: Wire) -> None:
