@@ -65,6 +65,7 @@ class Connection:
         self._keylog = KeyLog(config.keylog)
         self._events: deque[Event] = deque(maxlen=64)
         self._rekey_at = 0
+        self._advanced_at = -1
         self._answer_due = False
         self._wiped = False
         self._owed = self._handshake.start()
@@ -228,26 +229,38 @@ class Connection:
 
     def send(self, data: Buffer, *, fin: bool = False) -> bytes:
         keys = self._sendable()
-        frames = keys.sealer.seal(data, fin=fin)
-        self._rekey_if_due(keys)
-        return frames
+        if keys.sealer.offset >= self._rekey_at:
+            self._advance(keys)
+        return keys.sealer.seal(data, fin=fin)
 
     def seal_into(
         self, out: bytearray | memoryview, data: Buffer, *, fin: bool = False
     ) -> tuple[int, int]:
         keys = self._sendable()
-        taken = keys.sealer.seal_into(out, data, fin=fin)
         if keys.sealer.offset >= self._rekey_at:
-            self._rekey_if_due(keys)
-        return taken
+            self._advance(keys)
+        return keys.sealer.seal_into(out, data, fin=fin)
 
     # -- rekeying (section 3.8) ------------------------------------------------
 
     def rekey(self) -> None:
         """Initiate rekeying: the next frame sent carries rekey = 1."""
-        self._advance(self._sendable())
+        keys = self._sendable()
+        if not self._unannounced(keys):
+            self._advance(keys)
+
+    def _unannounced(self, keys: _Keys) -> bool:
+        """No frame has used the local generation yet, so it must not be raised again."""
+        return keys.sealer.offset == self._advanced_at
 
     def _advance(self, keys: _Keys) -> None:
+        """Raise the local generation; the frame that announces it comes next.
+
+        When data is sent this waits for no answer ("MUST NOT initiate more than one
+        concurrent rekey operation if it has no data to send"): who only sends reads
+        no answers, and one key must not seal without end.
+        """
+        self._advanced_at = keys.sealer.offset
         keys.sending.advance()
         key = keys.sending.traffic_key()
         self._log(keys.sending, key, outgoing=True)
@@ -256,8 +269,12 @@ class Connection:
 
     def _answer_rekey(self, keys: _Keys) -> None:
         self._answer_due = False
-        behind = keys.sending.generation < keys.receiving.generation
-        if behind and not keys.sealer.finished:
+        if keys.sealer.finished:
+            return
+        if self._unannounced(keys):
+            self._owed += keys.sealer.seal(b"")
+        # one frame for each generation: "MUST immediately increment ... to match"
+        while keys.sending.generation < keys.receiving.generation:
             self._advance(keys)
             self._owed += keys.sealer.seal(b"")
 
@@ -266,13 +283,6 @@ class Connection:
             budget = self._config.rekey_bytes
             offset = self._keys.sealer.offset
             self._rekey_at = 1 << 63 if budget is None else offset + budget
-
-    def _rekey_if_due(self, keys: _Keys) -> None:
-        # never ahead of the peer by more than one, nor after FINp
-        if keys.sealer.offset >= self._rekey_at and not keys.sealer.finished:
-            if keys.sending.generation > keys.receiving.generation:
-                return
-            self._advance(keys)
 
     def _offer_next_key(self, keys: _Keys) -> None:
         """The next frame has rekey = 1; it has yet to authenticate."""
@@ -285,7 +295,8 @@ class Connection:
         """It did.  An answer is owed if the remote generation is now ahead; it
         is sealed by data_to_send(), which the caller keeps in stream order."""
         self._events.append(Rekeyed(keys.receiving.generation))
-        self._answer_due = keys.sending.generation < keys.receiving.generation
+        behind = keys.sending.generation < keys.receiving.generation
+        self._answer_due = behind or self._unannounced(keys)
 
     # -- ends ----------------------------------------------------------------
 

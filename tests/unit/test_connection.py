@@ -182,3 +182,50 @@ def test_wiped_connection_keeps_no_keys() -> None:
     with pytest.raises(LocalProtocolError):
         a.send(b"x")
     assert session_id.hex() not in repr(a) and "generation 0" in repr(b)
+
+
+def test_two_rekeys_before_one_answer() -> None:
+    """Section 3.8: the answer catches up, with a frame for each generation."""
+    a, b = pair()
+    for data in b"one", b"two":
+        a.rekey()
+        b.receive_data(a.send(data))
+        assert b.read(100) == data
+    a.receive_data(b.data_to_send())
+    assert a.read(100) == b"" and not a.owes
+    assert a.generation == b.generation == 2
+    a.receive_data(b.send(b"back"))
+    assert a.read(100) == b"back"
+
+
+def test_rekeying_twice_before_a_frame_is_rekeying_once() -> None:
+    """Section 3.8: a generation that no frame announced would be lost on the peer."""
+    a, b = pair()
+    a.rekey()
+    a.rekey()
+    b.receive_data(a.send(b"x"))
+    assert b.read(100) == b"x" and a.generation == 1
+
+
+def test_a_rekey_not_yet_announced_is_so_by_the_answer() -> None:
+    """Section 3.9: a probe is answered at once, also where a rekey of one's own waits."""
+    a, b = pair()
+    b.rekey()
+    for generation in 1, 2:
+        a.rekey()
+        b.receive_data(a.send(b""))
+        assert b.read(100) == b"" and b.owes
+        a.receive_data(b.data_to_send())
+        assert a.read(100) == b"" and not a.owes
+        assert a.generation == b.generation == generation
+
+
+def test_sending_alone_rekeys_on() -> None:
+    """Section 3.8: with data to send no answer is waited for."""
+    a, b = pair(Config(rekey_bytes=200))
+    for _ in range(40):
+        b.receive_data(a.send(bytes(100)))
+        assert b.read(1000) == bytes(100)
+    assert a.generation == 19
+    a.receive_data(b.data_to_send())
+    assert a.read(10) == b"" and b.generation == 19

@@ -103,7 +103,7 @@ def test_wrong_init(field: Field, role: str, name: str) -> None:
 @pytest.mark.parametrize("public", LOW_ORDER, ids=lambda key: key.hex()[:8])
 def test_low_order_key(field: Field, role: str, public: bytes) -> None:
     """RFC 8548 section 5: an all-zero shared secret aborts."""
-    wrong = Wrong(Faults(public=public), "shared secret all zero")
+    wrong = Wrong(Faults(public=public), "all-zero shared secret")
     with face(field, role, faults=wrong.faults) as facing:
         attempt(facing.peer)
         aborted(facing, wrong)
