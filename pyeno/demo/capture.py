@@ -27,7 +27,8 @@ class Capture:
     def __init__(self, hosts: Hosts, host: Host, path: Path) -> None:
         self.path = path
         self._said: list[str] = []
-        self._listening = threading.Event()
+        self._listening = False
+        self._told = threading.Event()
         with path.open("wb") as file:
             self._process = hosts.spawn(
                 host,
@@ -38,7 +39,8 @@ class Capture:
             )  # fmt: skip
         self._reader = threading.Thread(target=self._read_stderr, daemon=True)
         self._reader.start()
-        if not self._listening.wait(START_SECONDS) or self._process.poll() is not None:
+        self._told.wait(START_SECONDS)
+        if not self._listening:
             raise DemoError(f"tcpdump did not start: {' '.join(self._said) or 'no message'}")
 
     def _read_stderr(self) -> None:
@@ -46,8 +48,9 @@ class Capture:
         for line in self._process.stderr:
             self._said.append(line.decode(errors="replace").strip())
             if b"listening on" in line:
-                self._listening.set()
-        self._listening.set()
+                self._listening = True
+                self._told.set()
+        self._told.set()
 
     def stop(self) -> int:
         """Wait until everything is written, end tcpdump: packets it missed."""
