@@ -14,7 +14,7 @@ from wire.conftest import Attached
 from wire.netns import Wire
 from wire.pairs import MARKER, plain_listener
 from wire.peering import Field
-from wire.programs import NOBODY, Command, Listen
+from wire.programs import NOBODY, ROOT, Command, Listen
 
 import pyeno
 from pyeno import mounts
@@ -45,7 +45,7 @@ def test_as_nobody(wire: Wire) -> None:
 def test_outside_the_cgroup(wire: Wire, attached: Attached) -> None:
     """Where pyeno is not attached, TCP is plain and the reason says so."""
     home = mounts.cgroup_root() / "cgroup.procs"
-    leave = ["sh", "-c", f'echo $$ > {home}; exec "$0" "$@"']
+    leave = ["sh", "-c", f'cd {ROOT}; echo $$ > {home}; exec "$0" "$@"']
     port = next(_ports)
     with Listen(wire.b, port, "--echo") as listen:
         # inside `ip netns exec` /sys is another; nsenter goes back to ours
@@ -139,7 +139,8 @@ def test_out_of_descriptors(wire: Wire) -> None:
             sock.close()
         crowd[-1].sendall(b"last")
         assert crowd[-1].recv(4) == b"last"
-        assert listen.process.poll() is None and listen.complaints == []
+        assert listen.process.poll() is None
+        assert listen.complaints == []
 
 
 def descriptors(process: int | str = "self") -> int:
