@@ -236,14 +236,21 @@ class Socket(socket.socket):
         if flags == socket.MSG_PEEK:
             return link.peek(bufsize)
         if flags == socket.MSG_WAITALL:
-            parts = bytearray()
-            while len(parts) < bufsize and (part := link.recv(bufsize - len(parts))):
-                parts += part
-            return bytes(parts)
+            return self._recv_all(link, bufsize)
         raise LocalProtocolError(
             f"recv: flags 0x{flags:x} on an encrypted connection; only MSG_PEEK or "
             "MSG_WAITALL can be kept"
         )
+
+    def _recv_all(self, link: Link, size: int) -> bytes:
+        parts = bytearray()
+        try:
+            while len(parts) < size and (part := link.recv(size - len(parts))):
+                parts += part
+        except OSError:
+            if not parts:
+                raise
+        return bytes(parts)  # what came before an error; the next call tells it
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         link = self._encrypted()
@@ -337,6 +344,10 @@ class Socket(socket.socket):
             )
         return link.send(b"".join(buffers))
 
+    def sendmsg_afalg(self, *args: Any, **named: Any) -> int:
+        """Refused: TCP would take the message and send it as plaintext."""
+        raise LocalProtocolError("sendmsg_afalg: not a socket of the kernel's crypto API")
+
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         if self._encrypted() is None:
             return super().sendfile(file, offset, count)
@@ -366,17 +377,13 @@ class Socket(socket.socket):
         self.close()
 
     def detach(self) -> int:
-        if self._link is not None:
-            raise LocalProtocolError(
-                "detach: the keys of an encrypted connection cannot leave with the descriptor"
-            )
+        self._stay(
+            "detach: the keys of an encrypted connection cannot leave with the descriptor"
+        )
         return super().detach()
 
     def dup(self) -> "Socket":
-        if self._link is not None:
-            raise LocalProtocolError(
-                "dup: the keys of an encrypted connection cannot be shared"
-            )
+        self._stay("dup: the keys of an encrypted connection cannot be shared")
         return Socket(
             self.family,
             self.type,
@@ -384,6 +391,13 @@ class Socket(socket.socket):
             fileno=socket.dup(self.fileno()),
             config=self._config,
         )
+
+    def _stay(self, refusal: str) -> None:
+        """Refuse where the connection is, or may turn out to be, encrypted."""
+        if not self._settled and not self._listening and not self._closed:  # type: ignore[attr-defined]
+            self._settle()
+        if self._link is not None or self._state is State.OFFERED:
+            raise LocalProtocolError(refusal)
 
     def __getstate__(self) -> None:
         raise TypeError("a pyeno.Socket cannot be pickled")

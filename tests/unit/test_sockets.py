@@ -107,6 +107,19 @@ def test_every_way_to_receive() -> None:
             assert file.readline() == b"line\n" and file.read() == b"rest"
 
 
+@pytest.mark.parametrize("ended", [False, True], ids=["timeout", "truncated"])
+def test_what_came_before_an_error_is_not_lost(ended: bool) -> None:
+    """MSG_WAITALL, as the kernel does it: the short count now, the error next."""
+    with raw_peer() as (peer, b):
+        peer.sendall(hand_made(peer, b).send(b"abc"))
+        if ended:
+            peer.shutdown(socket.SHUT_WR)
+        b.settimeout(0.1)
+        assert b.recv(6, socket.MSG_WAITALL) == b"abc"
+        with pytest.raises(TruncationError if ended else TimeoutError):
+            b.recv(6, socket.MSG_WAITALL)
+
+
 def test_half_close_then_read_on() -> None:
     with pair() as (a, b):
         a.shutdown(socket.SHUT_WR)

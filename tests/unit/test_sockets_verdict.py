@@ -12,11 +12,12 @@ import time
 from collections.abc import Callable
 
 import pytest
-from unit.played import TIMEOUT, listening, verdict
+from unit.played import TIMEOUT, listening, pair, verdict
 
 import pyeno
 from pyeno import Config, Role, kernel
 from pyeno.constants import State
+from pyeno.errors import LocalProtocolError
 from pyeno.sockets.raw import BaseSocket
 
 pytestmark = pytest.mark.usefixtures("negotiated")
@@ -130,3 +131,27 @@ def test_a_refused_connection_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
             for _ in range(2):
                 with pytest.raises(OSError, match=r"refused|not connected"):
                     a.recv(1)
+
+
+@pytest.mark.parametrize("leave", [lambda s: s.detach(), lambda s: s.dup()])
+@pytest.mark.parametrize("state", [OFFERED, verdict(Role.A)], ids=["offered", "unread"])
+def test_the_descriptor_stays_until_the_verdict(
+    leave: Callable[[pyeno.Socket], object],
+    state: kernel.Result,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A plain socket on it would write plaintext into an encrypted connection."""
+    with listening() as listener, pyeno.Socket(socket.AF_INET, socket.SOCK_STREAM) as a:
+        BaseSocket.connect(a, listener.getsockname())
+        monkeypatch.setattr(kernel, "result", lambda sock: state)
+        with pytest.raises(LocalProtocolError):
+            leave(a)
+
+
+def test_no_way_to_send_is_left_out() -> None:
+    with pair() as (a, b):
+        with pytest.raises(LocalProtocolError):
+            a.sendmsg_afalg([b"plaintext"], op=1)
+        b.settimeout(0.05)
+        with pytest.raises(TimeoutError):
+            b.recv(1)
