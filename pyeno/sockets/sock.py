@@ -8,8 +8,10 @@ with an error that says so.
 
 import contextlib
 import errno
+import os
 import select
 import socket
+import threading
 from collections.abc import Iterable
 from typing import Any
 
@@ -20,7 +22,7 @@ from pyeno.constants import Reason, State
 from pyeno.errors import EncryptionRequiredError, LocalProtocolError
 from pyeno.sockets.info import Info
 from pyeno.sockets.link import Link
-from pyeno.sockets.raw import BaseSocket, deadline_after, reset, wait
+from pyeno.sockets.raw import BaseSocket, deadline_after, ready, reset, wait
 
 
 class Socket(socket.socket):
@@ -30,7 +32,10 @@ class Socket(socket.socket):
     I/O or ``do_handshake()``, so that a slow peer never blocks ``accept``.
     """
 
-    __slots__ = ("_config", "_info", "_link", "_listening", "_refused", "_settled")
+    __slots__ = (
+        "_config", "_info", "_link", "_listening", "_refused", "_settled", "_settling",
+        "_state",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -47,6 +52,8 @@ class Socket(socket.socket):
         self._listening = False
         self._refused: EncryptionRequiredError | None = None
         self._settled = False
+        self._state = State.OFF
+        self._settling = threading.Lock()
         super().__init__(family, type, proto, fileno)
         if fileno is None:
             self._configure()
@@ -71,19 +78,29 @@ class Socket(socket.socket):
         return self._info
 
     def _settle(self, *, connected: bool = False) -> bool:
-        """Read the kernel's verdict; False while there is none yet."""
-        result = kernel.result(self)
-        if result.state is State.ENCRYPTED:
-            self._adopt(result)
-        elif connected or self._connected():
-            self._info = Info(result, None)
-            if self._config.require:
-                self._refuse(result.reason)
-        else:
-            self._info = Info(result, None)
-            return result.state is not State.OFFERED
-        self._settled = True
-        return True
+        """Read the kernel's verdict; False while there is none yet.
+
+        One thread at a time, or two would make keys.  Connected or not is asked
+        first: a connection that opens between the two questions would pass for a
+        plain one.  Nor is OFFERED ever a verdict: so reads a simultaneous open
+        whose last segment is still to come (RFC 8547 section 4.6).
+        """
+        with self._settling:
+            if self._settled:
+                return True
+            connected = connected or self._connected()
+            result = kernel.result(self)
+            self._state = result.state
+            if result.state is State.ENCRYPTED:
+                self._adopt(result)
+            else:
+                self._info = Info(result, None)
+                if not connected or result.state is State.OFFERED:
+                    return False
+                if self._config.require:
+                    self._refuse(result.reason)
+            self._settled = True
+            return True
 
     def _adopt(self, result: kernel.Result) -> None:
         outcome = Outcome(
@@ -121,21 +138,28 @@ class Socket(socket.socket):
     def _encrypted(self) -> Link | None:
         """The link, or None where the plain socket is to be used.
 
-        While a SYN with ENO is unanswered neither is right: a byte written now
-        could leave as plaintext on a connection whose ENO then succeeds.
+        While a SYN with ENO may be sent or is unanswered neither is right: a byte
+        written now could leave as plaintext on a connection whose ENO then succeeds.
         """
-        if not self._settled and not self._settle():
+        if not self._settled and not self._listening and not self._settle():
             self._await_connected()
         if self._refused is not None:
             raise self._refused
         return self._link
 
     def _await_connected(self) -> None:
-        timeout = self.gettimeout()
-        if timeout == 0:
-            raise BlockingIOError(errno.EAGAIN, "the connection is not established yet")
-        wait(self, select.POLLOUT, deadline_after(timeout))
-        self._settle()
+        if self._state is State.OFF and not self._config.require:
+            return
+        if self._state is State.OFFERED:
+            timeout = self.gettimeout()
+            if timeout != 0:
+                wait(self, select.POLLOUT, deadline_after(timeout))
+            elif not ready(self, select.POLLOUT):
+                raise BlockingIOError(errno.EAGAIN, "the connection is not established yet")
+            if self._settle():
+                return
+        code = self.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or errno.ENOTCONN
+        raise OSError(code, os.strerror(code))
 
     def do_handshake(self) -> None:
         """Complete the key exchange, as the socket's timeout allows.
@@ -169,6 +193,7 @@ class Socket(socket.socket):
 
     def _reopen(self) -> None:
         """A connection that ended with an error may be followed by another."""
+        self._listening = False
         if self._refused is not None or (self._link is not None and self._link.error):
             self._settled, self._link, self._refused = False, None, None
 
@@ -211,14 +236,21 @@ class Socket(socket.socket):
         if flags == socket.MSG_PEEK:
             return link.peek(bufsize)
         if flags == socket.MSG_WAITALL:
-            parts = bytearray()
-            while len(parts) < bufsize and (part := link.recv(bufsize - len(parts))):
-                parts += part
-            return bytes(parts)
+            return self._recv_all(link, bufsize)
         raise LocalProtocolError(
             f"recv: flags 0x{flags:x} on an encrypted connection; only MSG_PEEK or "
             "MSG_WAITALL can be kept"
         )
+
+    def _recv_all(self, link: Link, size: int) -> bytes:
+        parts = bytearray()
+        try:
+            while len(parts) < size and (part := link.recv(size - len(parts))):
+                parts += part
+        except OSError:
+            if not parts:
+                raise
+        return bytes(parts)  # what came before an error; the next call tells it
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         link = self._encrypted()
@@ -312,6 +344,10 @@ class Socket(socket.socket):
             )
         return link.send(b"".join(buffers))
 
+    def sendmsg_afalg(self, *args: Any, **named: Any) -> int:
+        """Refused: TCP would take the message and send it as plaintext."""
+        raise LocalProtocolError("sendmsg_afalg: not a socket of the kernel's crypto API")
+
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         if self._encrypted() is None:
             return super().sendfile(file, offset, count)
@@ -341,17 +377,13 @@ class Socket(socket.socket):
         self.close()
 
     def detach(self) -> int:
-        if self._link is not None:
-            raise LocalProtocolError(
-                "detach: the keys of an encrypted connection cannot leave with the descriptor"
-            )
+        self._stay(
+            "detach: the keys of an encrypted connection cannot leave with the descriptor"
+        )
         return super().detach()
 
     def dup(self) -> "Socket":
-        if self._link is not None:
-            raise LocalProtocolError(
-                "dup: the keys of an encrypted connection cannot be shared"
-            )
+        self._stay("dup: the keys of an encrypted connection cannot be shared")
         return Socket(
             self.family,
             self.type,
@@ -359,6 +391,13 @@ class Socket(socket.socket):
             fileno=socket.dup(self.fileno()),
             config=self._config,
         )
+
+    def _stay(self, refusal: str) -> None:
+        """Refuse where the connection is, or may turn out to be, encrypted."""
+        if not self._settled and not self._listening and not self._closed:  # type: ignore[attr-defined]
+            self._settle()
+        if self._link is not None or self._state is State.OFFERED:
+            raise LocalProtocolError(refusal)
 
     def __getstate__(self) -> None:
         raise TypeError("a pyeno.Socket cannot be pickled")

@@ -1,10 +1,16 @@
-"""Every test that takes ``twin`` runs on the compiled core and on the pure one."""
+"""Every test that takes ``twin`` runs on the compiled core and on the pure one;
+``negotiated`` plays the kernel's half for tests of sockets."""
 
+import socket
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 import pytest
+from unit.played import listening_port, verdict
+
+from pyeno import Role, kernel
+from pyeno.constants import State
 
 STEMS = {"option", "negotiation", "agreement", "keyschedule", "framer"}
 
@@ -37,3 +43,20 @@ def twin(request: pytest.FixtureRequest) -> Twin:
 def twins() -> tuple[Twin, Twin]:
     """Both, to be compared."""
     return Twin("native"), Twin("pure")
+
+
+@pytest.fixture
+def negotiated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The port that is lower than the peer's is the listener's: host B."""
+
+    def result(sock: socket.socket) -> kernel.Result:
+        try:
+            peer = sock.getpeername()
+        except OSError:
+            return kernel.NOT_CONFIGURED._replace(state=State.READY)
+        listening = getattr(sock, "family", None) and sock.getsockname()[1] == listening_port[0]
+        return verdict(Role.B if listening else Role.A) if peer else kernel.NOT_CONFIGURED
+
+    monkeypatch.setattr(kernel, "configure", lambda *a, **k: True)
+    monkeypatch.setattr(kernel, "result", result)
+    monkeypatch.setattr(kernel, "set_session_id", lambda *a: None)

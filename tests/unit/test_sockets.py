@@ -13,13 +13,13 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
+from unit.played import TIMEOUT, TRANSCRIPT, hand_made, listening, pair, raw_peer
 
 import pyeno
 from pyeno import Config, Reason, Role, kernel
-from pyeno._values import Outcome
 from pyeno.constants import State
 from pyeno.errors import (
     AuthenticationError,
@@ -32,94 +32,6 @@ from pyeno.errors import (
 )
 from pyeno.sockets.raw import BaseSocket
 from pyeno.tcpcrypt.connection import Connection
-
-TRANSCRIPT = bytes.fromhex("45032345040123")
-TIMEOUT = 10.0
-
-
-def verdict(role: Role) -> kernel.Result:
-    return kernel.Result(
-        state=State.ENCRYPTED, reason=Reason.NEGOTIATED, role=role, tep_byte=0x23,
-        peer_aware=False, self_aware=0, resumed=False, transcript=TRANSCRIPT,
-    )  # fmt: skip
-
-
-@pytest.fixture
-def negotiated(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The port that is lower than the peer's is the listener's: host B."""
-
-    def result(sock: socket.socket) -> kernel.Result:
-        try:
-            peer = sock.getpeername()
-        except OSError:
-            return kernel.NOT_CONFIGURED._replace(state=State.READY)
-        listening = getattr(sock, "family", None) and sock.getsockname()[1] == _port[0]
-        return verdict(Role.B if listening else Role.A) if peer else kernel.NOT_CONFIGURED
-
-    monkeypatch.setattr(kernel, "configure", lambda *a, **k: True)
-    monkeypatch.setattr(kernel, "result", result)
-    monkeypatch.setattr(kernel, "set_session_id", lambda *a: None)
-
-
-_port = [0]
-
-
-@contextlib.contextmanager
-def listening(config: Config | None = None) -> Iterator[pyeno.Socket]:
-    with pyeno.create_server(("127.0.0.1", 0), config=config) as listener:
-        listener.settimeout(TIMEOUT)
-        _port[0] = listener.getsockname()[1]
-        yield listener
-
-
-@contextlib.contextmanager
-def pair(
-    config: Config | None = None, timeout: float | None = TIMEOUT
-) -> Iterator[tuple[pyeno.Socket, pyeno.Socket]]:
-    """(host A, host B), key exchange complete."""
-    with listening(config) as listener:
-        accepted: list[pyeno.Socket] = []
-
-        def accept() -> None:
-            accepted.append(listener.accept()[0])
-            accepted[0].do_handshake()
-
-        thread = threading.Thread(target=accept)
-        thread.start()
-        a = pyeno.create_connection(listener.getsockname(), TIMEOUT, config=config)
-        thread.join()
-        b = accepted[0]
-        a.settimeout(timeout)
-        b.settimeout(timeout)
-        try:
-            yield a, b
-        finally:
-            a.close()
-            b.close()
-
-
-@contextlib.contextmanager
-def raw_peer(config: Config | None = None) -> Iterator[tuple[socket.socket, pyeno.Socket]]:
-    """A plain socket that plays host A by hand, and host B's accepted socket."""
-    with listening(config) as listener:
-        peer = socket.create_connection(listener.getsockname(), TIMEOUT)
-        b, _ = listener.accept()
-        b.settimeout(TIMEOUT)
-        with peer, b:
-            yield peer, b
-
-
-def hand_made(peer: socket.socket, b: pyeno.Socket) -> Connection:
-    """Host A's sans-IO connection over ``peer``, key exchange complete."""
-    a = Connection(
-        Outcome(Reason.NEGOTIATED, Role.A, tep_byte=0x23, transcript=TRANSCRIPT), Config()
-    )
-    peer.sendall(a.data_to_send())
-    b.do_handshake()
-    while not a.established:
-        a.receive_data(peer.recv(4096))
-    return a
-
 
 pytestmark = pytest.mark.usefixtures("negotiated")
 
@@ -193,6 +105,19 @@ def test_every_way_to_receive() -> None:
             a.sendall(b"line\nrest")
             a.shutdown(socket.SHUT_WR)
             assert file.readline() == b"line\n" and file.read() == b"rest"
+
+
+@pytest.mark.parametrize("ended", [False, True], ids=["timeout", "truncated"])
+def test_what_came_before_an_error_is_not_lost(ended: bool) -> None:
+    """MSG_WAITALL, as the kernel does it: the short count now, the error next."""
+    with raw_peer() as (peer, b):
+        peer.sendall(hand_made(peer, b).send(b"abc"))
+        if ended:
+            peer.shutdown(socket.SHUT_WR)
+        b.settimeout(0.1)
+        assert b.recv(6, socket.MSG_WAITALL) == b"abc"
+        with pytest.raises(TruncationError if ended else TimeoutError):
+            b.recv(6, socket.MSG_WAITALL)
 
 
 def test_half_close_then_read_on() -> None:
