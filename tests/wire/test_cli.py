@@ -117,6 +117,8 @@ def test_connect_ends_with_its_peer(wire: Wire) -> None:
         port = listener.getsockname()[1]
         with connect(wire, port) as command:
             conn, _ = listener.accept()
+            conn.sendall(b"!")
+            assert command.received(1) == b"!"
             conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             conn.close()
             assert command.ended() == 1 and command.complaints == []
