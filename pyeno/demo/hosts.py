@@ -122,11 +122,23 @@ class Hosts:
 
 def ip(*arguments: str) -> None:
     """Run ip(8); DemoError with what it said."""
-    done = subprocess.run(
-        ["ip", *arguments], capture_output=True, text=True, start_new_session=True
-    )
+    with deferred():
+        done = subprocess.run(
+            ["ip", *arguments], capture_output=True, text=True, start_new_session=True
+        )
     if done.returncode:
         raise DemoError(f"ip {' '.join(arguments)}: {done.stderr.strip()}")
+
+
+@contextlib.contextmanager
+def deferred() -> Iterator[None]:
+    """Signals that would end the process wait until this is over: interrupted
+    between fork and return, a command would go on making what nobody removes."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def wait_listening(
