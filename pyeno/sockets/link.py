@@ -9,14 +9,12 @@ raised again by every later call.
 """
 
 import contextlib
-import errno
-import os
 import select
 import socket
 import threading
 import time
-import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from pyeno import kernel
@@ -27,49 +25,33 @@ from pyeno.errors import (
     PyenoError,
     RemoteProtocolError,
 )
-from pyeno.sockets import forks
+from pyeno.sockets import batches, forks
+from pyeno.sockets.ends import Mortal
 from pyeno.sockets.raw import BaseSocket, ready, reset, wait
 from pyeno.tep import TepConnection
 
 READ_SIZE = 1 << 17
-BATCH_SIZE = 4 * (1 << 16) + 64
-"""Sealed bytes handed to the kernel in one call: four of the largest frames."""
 CLOSE_SECONDS = 5.0
 """How long close() of a blocking socket waits for room in the kernel's buffer
 for the last frames; with a timeout no longer than that, non-blocking not at all."""
 
 _recv_into = BaseSocket.recv_into  # type: ignore[attr-defined]
 _send = BaseSocket.send  # type: ignore[attr-defined]
-_batches = threading.local()
 
 Taken = TypeVar("Taken", int, bytes)
 
 
-def _batch() -> bytearray:
-    """This thread's buffer of sealed bytes, shared by all its connections."""
-    try:
-        buffer: bytearray = _batches.buffer
-    except AttributeError:
-        buffer = _batches.buffer = bytearray(BATCH_SIZE)
-    return buffer
-
-
-class Link:
+class Link(Mortal):
     """Handshake, send, receive and end of one connection."""
 
     __slots__ = (
-        "__weakref__", "_deadline", "_fin_sent", "_handshake_timeout", "_held", "_peeked",
-        "_socket", "_unsent", "closed", "connection", "error", "reading", "writing",
+        "_deadline", "_handshake_timeout", "_held", "_peeked", "_unsent", "reading", "writing",
     )  # fmt: skip
 
     def __init__(
         self, sock: socket.socket, connection: TepConnection, handshake_timeout: float
     ) -> None:
-        # weak, so that a socket nobody holds is closed at once, as the standard one is
-        self._socket = weakref.ref(sock)
-        self.connection = connection
-        self.error: PyenoError | None = None
-        self.closed = False
+        super().__init__(sock, connection)
         self.reading = threading.Lock()
         self.writing = threading.Lock()
         self._handshake_timeout = handshake_timeout
@@ -77,14 +59,6 @@ class Link:
         self._unsent = b""
         self._held = b""
         self._peeked = b""
-        self._fin_sent = False
-
-    @property
-    def _sock(self) -> socket.socket:
-        sock = self._socket()
-        if sock is None:
-            raise OSError(errno.EBADF, "the socket of this connection is gone")
-        return sock
 
     # -- key exchange --------------------------------------------------------
 
@@ -205,11 +179,13 @@ class Link:
 
     def _answer(self) -> None:
         """Send what the protocol owes (a rekey answer) if nobody is sending now;
-        whoever is will send it."""
-        if self.connection.owes and self.writing.acquire(blocking=False):
+        whoever is does it once the lock is free.  Never waits for room: a peer
+        may be waiting for us to read."""
+        while self.connection.owes and self.writing.acquire(blocking=False):
             try:
-                with contextlib.suppress(OSError):
-                    self._flush()  # what is not taken stays in _unsent
+                self._drain(time.monotonic())
+            except (OSError, LocalProtocolError):
+                return  # what is not taken stays in _unsent
             finally:
                 self.writing.release()
 
@@ -257,14 +233,14 @@ class Link:
         with self.writing:
             self.check(sending=True)
             done = self._resume(view)
-            while done < len(view):
-                try:
+            try:
+                while done < len(view):
                     done += self._send_frame(view[done:])
-                except (BlockingIOError, TimeoutError):
-                    if not done:
-                        raise
-                    return done
-            return done
+            except (BlockingIOError, TimeoutError):
+                if not done:
+                    raise
+        self._answer()
+        return done
 
     def _send_frame(self, view: memoryview) -> int:
         chunk = view[: self.connection.frame_data]
@@ -284,12 +260,19 @@ class Link:
             timeout = self._sock.gettimeout()
             deadline = time.monotonic() + timeout if timeout else None
             done = self._resume(view)
-            batch = memoryview(_batch())
-            while done < len(view):
-                taken, written = self._seal_into(batch, view[done:])
-                done += taken
-                self._send_batch(batch[:written], deadline)
+            buffer = batches.take()
+            try:
+                self._send_all(memoryview(buffer), view[done:], deadline)
+            finally:
+                batches.give(buffer)
             self._flush()
+        self._answer()
+
+    def _send_all(self, batch: memoryview, view: memoryview, deadline: float | None) -> None:
+        while view:
+            taken, written = self._seal_into(batch, view)
+            view = view[taken:]
+            self._send_batch(batch[:written], deadline)
 
     def _seal_into(self, batch: memoryview, view: memoryview) -> tuple[int, int]:
         try:
@@ -317,30 +300,45 @@ class Link:
 
         The kernel's FIN follows at once and belongs "on the segment containing
         the last byte of the last frame" (RFC 8548 section 3.7), hence MSG_MORE.
-        ``closing``: wait for room no longer than CLOSE_SECONDS says.
+        ``closing``: wait no longer than CLOSE_SECONDS says.
         """
-        if not closing:
-            self.handshake()
-        push = self._drain if closing else self._flush
-        with self.writing:
-            if self.error is not None or not self.connection.established:
-                return
-            if not self._fin_sent:
-                self._held = b""
-                push()
-                self._unsent = self.connection.send(b"", fin=True)
-                self._fin_sent = True
-            push(socket.MSG_MORE)
-
-    def _drain(self, flags: int = 0) -> None:
         timeout = self._sock.gettimeout()
-        patience = CLOSE_SECONDS if timeout is None else min(timeout, CLOSE_SECONDS)
-        deadline = time.monotonic() + patience
-        while self._unsent:
-            if not ready(self._sock, select.POLLOUT):
-                wait(self._sock, select.POLLOUT, deadline)
-            sent = self._push(self._unsent, flags | socket.MSG_DONTWAIT)
-            self._unsent = self._unsent[sent:]
+        push: Callable[..., None]
+        if closing:
+            patience = CLOSE_SECONDS if timeout is None else min(timeout, CLOSE_SECONDS)
+            push = partial(self._drain, time.monotonic() + patience)
+        else:
+            self.handshake()
+            push = self._flush
+        # a thread that waits for room holds the lock for as long as the peer likes
+        if not self.writing.acquire(timeout=CLOSE_SECONDS if closing else -1):
+            raise TimeoutError("another thread is still sending")
+        try:
+            self._finish(push)
+        finally:
+            self.writing.release()
+
+    def _finish(self, push: Callable[..., None]) -> None:
+        if self.error is not None or not self.connection.established:
+            return
+        if not self._fin_sent:
+            self._held = b""
+            push()
+            self._unsent = self.connection.send(b"", fin=True)
+            self._fin_sent = True
+        push(socket.MSG_MORE)
+
+    def _drain(self, deadline: float, flags: int = 0) -> None:
+        """As _flush(), but waits for room until ``deadline`` at most."""
+        while True:
+            while self._unsent:
+                if not ready(self._sock, select.POLLOUT):
+                    wait(self._sock, select.POLLOUT, deadline)
+                sent = self._push(self._unsent, flags | socket.MSG_DONTWAIT)
+                self._unsent = self._unsent[sent:]
+            self._unsent = self.connection.data_to_send()
+            if not self._unsent:
+                return
 
     def close(self) -> None:
         """FINp, then let the kernel send FIN; RST if FINp cannot be sent."""
@@ -354,46 +352,9 @@ class Link:
                 reset(self._sock)
         self._forget()
 
-    def disown(self, why: LocalProtocolError) -> None:
-        """See :mod:`pyeno.sockets.forks`."""
-        self.error = why
-        self._forget()
-
-    def abort(self) -> None:
-        """RST, and forget the keys."""
-        reset(self._sock)
-        self._forget()
-
-    def _forget(self) -> None:
-        """From now on the link refuses everything: a socket whose connection was
-        encrypted must never pass for a plain one."""
-        self.closed = True
-        self._wipe()
-
-    def _wipe(self) -> None:
-        # another thread may be sealing: its keys go when it lets them go
-        with contextlib.suppress(LocalProtocolError):
-            self.connection.wipe()
-
     def _discard_received(self) -> None:
         """Take protocol bytes that nobody will read (the peer's FINp): the
         kernel answers close() with unread bytes by a RST, which would destroy
         what we sent last."""
         if ready(self._sock, select.POLLIN):
             _recv_into(self._sock, bytearray(READ_SIZE), 0, socket.MSG_DONTWAIT)
-
-    def check(self, *, sending: bool = False) -> None:
-        """Raise what ended the connection, if anything did."""
-        if self.error is not None:
-            raise self.error
-        if self.closed:
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        if sending and self._fin_sent:
-            raise BrokenPipeError("send after shutdown(SHUT_WR): FINp was sent")
-
-    def fail(self, error: RemoteProtocolError) -> RemoteProtocolError:
-        """Abort (RFC 8548 section 3.3): RST, keys forgotten, ``error`` kept."""
-        self.error = error
-        reset(self._sock)
-        self._wipe()
-        return error

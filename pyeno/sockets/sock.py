@@ -20,6 +20,7 @@ from pyeno._values import Outcome
 from pyeno.config import Config, as_config
 from pyeno.constants import Reason, State
 from pyeno.errors import EncryptionRequiredError, LocalProtocolError
+from pyeno.sockets.flags import recv_flagged
 from pyeno.sockets.info import Info
 from pyeno.sockets.link import Link
 from pyeno.sockets.raw import BaseSocket, deadline_after, ready, reset, wait
@@ -230,27 +231,7 @@ class Socket(socket.socket):
             raise ValueError("negative buffersize in recv")
         if not flags:
             return link.recv(bufsize) if bufsize else b""
-        return self._recv_flagged(link, bufsize, flags)
-
-    def _recv_flagged(self, link: Link, bufsize: int, flags: int) -> bytes:
-        if flags == socket.MSG_PEEK:
-            return link.peek(bufsize)
-        if flags == socket.MSG_WAITALL:
-            return self._recv_all(link, bufsize)
-        raise LocalProtocolError(
-            f"recv: flags 0x{flags:x} on an encrypted connection; only MSG_PEEK or "
-            "MSG_WAITALL can be kept"
-        )
-
-    def _recv_all(self, link: Link, size: int) -> bytes:
-        parts = bytearray()
-        try:
-            while len(parts) < size and (part := link.recv(size - len(parts))):
-                parts += part
-        except OSError:
-            if not parts:
-                raise
-        return bytes(parts)  # what came before an error; the next call tells it
+        return recv_flagged(link, bufsize, flags)
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         link = self._encrypted()
@@ -262,7 +243,7 @@ class Socket(socket.socket):
         view = view[:nbytes] if nbytes else view
         if not flags:
             return link.recv_into(view) if len(view) else 0
-        data = self._recv_flagged(link, len(view), flags)
+        data = recv_flagged(link, len(view), flags)
         view[: len(data)] = data
         return len(data)
 

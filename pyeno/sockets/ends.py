@@ -1,0 +1,71 @@
+"""How a connection comes to its end: what ended it, said again by every later
+call, and that its keys are gone by then.
+"""
+
+import contextlib
+import errno
+import os
+import socket
+import weakref
+
+from pyeno.errors import LocalProtocolError, PyenoError, RemoteProtocolError
+from pyeno.sockets.raw import reset
+from pyeno.tep import TepConnection
+
+
+class Mortal:
+    """What a :class:`~pyeno.sockets.link.Link` knows of its end."""
+
+    __slots__ = ("__weakref__", "_fin_sent", "_socket", "closed", "connection", "error")
+
+    def __init__(self, sock: socket.socket, connection: TepConnection) -> None:
+        # weak, so that a socket nobody holds is closed at once, as the standard one is
+        self._socket = weakref.ref(sock)
+        self.connection = connection
+        self.error: PyenoError | None = None
+        self.closed = False
+        self._fin_sent = False
+
+    @property
+    def _sock(self) -> socket.socket:
+        sock = self._socket()
+        if sock is None:
+            raise OSError(errno.EBADF, "the socket of this connection is gone")
+        return sock
+
+    def check(self, *, sending: bool = False) -> None:
+        """Raise what ended the connection, if anything did."""
+        if self.error is not None:
+            raise self.error
+        if self.closed:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        if sending and self._fin_sent:
+            raise BrokenPipeError("send after shutdown(SHUT_WR): FINp was sent")
+
+    def fail(self, error: RemoteProtocolError) -> RemoteProtocolError:
+        """Abort (RFC 8548 section 3.3): RST, keys forgotten, ``error`` kept."""
+        self.error = error
+        reset(self._sock)
+        self._wipe()
+        return error
+
+    def disown(self, why: LocalProtocolError) -> None:
+        """See :mod:`pyeno.sockets.forks`."""
+        self.error = why
+        self._forget()
+
+    def abort(self) -> None:
+        """RST, and forget the keys."""
+        reset(self._sock)
+        self._forget()
+
+    def _forget(self) -> None:
+        """From now on the link refuses everything: a socket whose connection was
+        encrypted must never pass for a plain one."""
+        self.closed = True
+        self._wipe()
+
+    def _wipe(self) -> None:
+        # another thread may be sealing: its keys go when it lets them go
+        with contextlib.suppress(LocalProtocolError):
+            self.connection.wipe()
