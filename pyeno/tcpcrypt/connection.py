@@ -263,9 +263,9 @@ class Connection:
         self._advanced_at = keys.sealer.offset
         keys.sending.advance()
         key = keys.sending.traffic_key()
-        self._log(keys.sending, key, outgoing=True)
         keys.sealer.rekey(key)
         self._plan_rekey()
+        self._log(keys.sending, key, outgoing=True)
 
     def _answer_rekey(self, keys: _Keys) -> None:
         self._answer_due = False
@@ -288,8 +288,8 @@ class Connection:
         """The next frame has rekey = 1; it has yet to authenticate."""
         keys.receiving.advance()
         key = keys.receiving.traffic_key()
-        self._log(keys.receiving, key, outgoing=False)
         keys.opener.rekey(key)
+        self._log(keys.receiving, key, outgoing=False)
 
     def _raise_remote_generation(self, keys: _Keys) -> None:
         """It did.  An answer is owed if the remote generation is now ahead; it
@@ -301,12 +301,21 @@ class Connection:
     # -- ends ----------------------------------------------------------------
 
     def wipe(self) -> None:
-        """Forget every secret; nothing can be sent or read afterwards."""
+        """Forget every secret; nothing can be sent or read afterwards.
+
+        Raises LocalProtocolError if another thread is sealing or opening with a
+        key; all others are gone then.
+        """
         self._wiped = True
         self._handshake.wipe()
-        if self._keys is not None:
-            for part in self._keys[2:]:
+        busy: LocalProtocolError | None = None
+        for part in () if self._keys is None else self._keys[2:]:
+            try:
                 part.wipe()
+            except LocalProtocolError as error:
+                busy = error
+        if busy is not None:
+            raise busy
 
     def _ready(self) -> _Keys:
         if self._keys is None:

@@ -229,3 +229,19 @@ def test_sending_alone_rekeys_on() -> None:
     assert a.generation == 19
     a.receive_data(b.data_to_send())
     assert a.read(10) == b"" and b.generation == 19
+
+
+def test_one_key_in_use_does_not_save_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    a, _ = pair()
+    assert a._keys is not None
+    keys = a._keys
+
+    class InUse:
+        def wipe(self) -> None:
+            raise LocalProtocolError("busy")
+
+    monkeypatch.setattr(a, "_keys", keys._replace(sealer=InUse()))  # type: ignore[arg-type]
+    with pytest.raises(LocalProtocolError, match="busy"):
+        a.wipe()
+    with pytest.raises(LocalProtocolError, match="wiped"):
+        keys.opener.read(1)
