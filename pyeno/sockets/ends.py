@@ -6,11 +6,15 @@ import contextlib
 import errno
 import os
 import socket
+import time
 import weakref
 
 from pyeno.errors import LocalProtocolError, PyenoError, RemoteProtocolError
 from pyeno.sockets.raw import reset
 from pyeno.tep import TepConnection
+
+WIPE_TRIES, WIPE_PAUSE = 50, 0.001
+"""times, seconds: a key is in use for one batch of frames at most"""
 
 
 class Mortal:
@@ -66,6 +70,9 @@ class Mortal:
         self._wipe()
 
     def _wipe(self) -> None:
-        # another thread may be sealing: its keys go when it lets them go
-        with contextlib.suppress(LocalProtocolError):
-            self.connection.wipe()
+        """What another thread is sealing or opening with goes when it is done."""
+        for _ in range(WIPE_TRIES):
+            with contextlib.suppress(LocalProtocolError):
+                self.connection.wipe()
+                return
+            time.sleep(WIPE_PAUSE)
