@@ -45,7 +45,8 @@ class Link(Mortal):
     """Handshake, send, receive and end of one connection."""
 
     __slots__ = (
-        "_deadline", "_handshake_timeout", "_held", "_peeked", "_unsent", "reading", "writing",
+        "_deadline", "_handshake_timeout", "_held", "_peeked", "_unsent", "deaf", "reading",
+        "writing",
     )  # fmt: skip
 
     def __init__(
@@ -55,10 +56,12 @@ class Link(Mortal):
         self.reading = threading.Lock()
         self.writing = threading.Lock()
         self._handshake_timeout = handshake_timeout
-        self._deadline = time.monotonic() + handshake_timeout
+        self._deadline: float | None = None
         self._unsent = b""
         self._held = b""
         self._peeked = b""
+        self.deaf = False
+        """this host shut down its receiving side"""
 
     # -- key exchange --------------------------------------------------------
 
@@ -70,12 +73,15 @@ class Link(Mortal):
         with self.reading, self.writing:
             self.check()
             forks.keep(self)
-            timeout = self._sock.gettimeout()
-            until = None if timeout is None else time.monotonic() + timeout
+            now, timeout = time.monotonic(), self._sock.gettimeout()
+            until = None if timeout is None else now + timeout
+            if self._deadline is None:  # the peer's time runs once we take part
+                self._deadline = now + self._handshake_timeout
             try:
                 while not self.connection.established:
                     self._flush()
-                    self._receive_init(until)
+                    self._await_init(self._deadline, until)
+                    self._receive_init()
                 self._publish()
                 self._flush()
             except RemoteProtocolError as error:
@@ -86,14 +92,20 @@ class Link(Mortal):
         with contextlib.suppress(OSError):
             kernel.set_session_id(self._sock, self.connection.session_id)
 
-    def _receive_init(self, until: float | None) -> None:
-        late = time.monotonic() >= self._deadline
-        deadline = self._deadline if until is None else min(until, self._deadline)
+    def _await_init(self, deadline: float, until: float | None) -> None:
+        """Until there is something to read; what came in time is read however late."""
+        if ready(self._sock, select.POLLIN):
+            return
+        late = time.monotonic() >= deadline
         if not late and self._sock.gettimeout() != 0:
             try:
-                wait(self._sock, select.POLLIN, deadline)
+                wait(
+                    self._sock,
+                    select.POLLIN,
+                    deadline if until is None else min(until, deadline),
+                )
             except TimeoutError:
-                late = deadline == self._deadline
+                late = until is None or deadline <= until
                 if not late:
                     raise
         if late:
@@ -101,6 +113,8 @@ class Link(Mortal):
                 f"the peer did not complete the key exchange in {self._handshake_timeout:g} s; "
                 "connection aborted (Config.handshake_timeout allows more)"
             )
+
+    def _receive_init(self) -> None:
         data = bytearray(4096)
         count = _recv_into(self._sock, data)
         if count:
@@ -142,6 +156,7 @@ class Link(Mortal):
         does not know of them."""
         if not self.connection.established:
             return 0
+        self.check()  # before the lock, as in handshake()
         with self.reading:
             self.check()
             if not self._peeked and not self.connection.awaited:
@@ -161,21 +176,24 @@ class Link(Mortal):
                 self._answer()
                 if taken or self.connection.finished:
                     return taken
-                self._fill(None if first else started)
+                if not self._fill(None if first else started):
+                    return taken
                 first = False
         except RemoteProtocolError as error:
             raise self.fail(error) from None
 
-    def _fill(self, started: float | None) -> None:
-        """One recv(); a frame that trickles in does not prolong the timeout."""
+    def _fill(self, started: float | None) -> bool:
+        """One recv(); False at the end of stream.  A frame that trickles in does not
+        prolong the timeout."""
         timeout = self._sock.gettimeout()
         if started is not None and timeout:
             wait(self._sock, select.POLLIN, started + timeout)
-        count = _recv_into(self._sock, self.connection.room(READ_SIZE))
+        count: int = _recv_into(self._sock, self.connection.room(READ_SIZE))
         if count:
             self.connection.received(count)
-        else:
+        elif not self.deaf:  # else it is our own shutdown(), not the peer's end
             self.connection.receive_eof()
+        return count > 0
 
     def _answer(self) -> None:
         """Send what the protocol owes (a rekey answer) if nobody is sending now;

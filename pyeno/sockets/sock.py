@@ -342,6 +342,8 @@ class Socket(socket.socket):
         link = self._encrypted()
         if link is not None and how in (socket.SHUT_WR, socket.SHUT_RDWR):
             link.finish()
+        if link is not None and how in (socket.SHUT_RD, socket.SHUT_RDWR):
+            link.deaf = True
         super().shutdown(how)
 
     def _real_close(self, _ss: Any = BaseSocket) -> None:

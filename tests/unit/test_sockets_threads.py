@@ -2,12 +2,15 @@
 
 import contextlib
 import signal
+import socket
 import threading
 import time
 
 import pytest
 from unit.played import TIMEOUT, hand_made, pair, raw_peer
 
+from pyeno import Config
+from pyeno.errors import HandshakeTimeoutError, LocalProtocolError
 from pyeno.sockets import link as link_module
 
 pytestmark = pytest.mark.usefixtures("negotiated")
@@ -124,3 +127,73 @@ def test_a_signal_handler_may_send_on_another_connection() -> None:
             timer.cancel()
             signal.signal(signal.SIGUSR1, before)
         assert got == data
+
+
+def test_the_keys_in_use_by_another_thread_go_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pair() as (a, _):
+        link = a._encrypted()
+        assert link is not None
+        real, tries = link.connection.wipe, []
+
+        def wipe() -> None:
+            tries.append(1)
+            if len(tries) < 3:
+                raise LocalProtocolError("busy")
+            real()
+
+        monkeypatch.setattr(link.connection, "wipe", wipe)
+        a.abort()
+        assert len(tries) == 3
+
+
+def test_ones_own_shutdown_of_both_sides_is_no_truncation() -> None:
+    """It wakes the thread that reads, and RST must not destroy what was sent last."""
+    with pair(timeout=None) as (a, b):
+        got: list[object] = []
+
+        def read() -> None:
+            try:
+                got.append(a.recv(10))
+            except OSError as error:
+                got.append(error)
+
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
+        time.sleep(0.1)
+        a.sendall(bytes(100_000))
+        a.shutdown(socket.SHUT_RDWR)
+        reader.join(TIMEOUT)
+        assert got == [b""]
+        taken = 0
+        while part := b.recv(1 << 16):
+            taken += len(part)
+        assert taken == 100_000
+
+
+def test_a_program_that_comes_late_does_not_blame_the_peer() -> None:
+    """Init1 has been there all along: accepted, and used after a while."""
+    with raw_peer(Config(handshake_timeout=0.3)) as (peer, b):
+        time.sleep(0.5)
+        hand_made(peer, b)
+        assert b.eno.session_id
+
+
+def test_what_came_in_time_is_read_however_late() -> None:
+    with raw_peer(Config(handshake_timeout=0.3)) as (peer, b):
+        b.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            b.do_handshake()
+        time.sleep(0.5)
+        b.settimeout(TIMEOUT)
+        hand_made(peer, b)
+        assert b.eno.session_id
+
+
+def test_a_peer_that_is_late_is_told_apart() -> None:
+    with raw_peer(Config(handshake_timeout=0.2)) as (_, b):
+        b.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            b.do_handshake()
+        time.sleep(0.3)
+        with pytest.raises(HandshakeTimeoutError):
+            b.do_handshake()
