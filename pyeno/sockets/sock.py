@@ -19,7 +19,7 @@ from pyeno import kernel, tep
 from pyeno._values import Outcome
 from pyeno.config import Config, as_config
 from pyeno.constants import Reason, State
-from pyeno.errors import EncryptionRequiredError, LocalProtocolError
+from pyeno.errors import EncryptionRequiredError, KernelError, LocalProtocolError
 from pyeno.sockets.flags import recv_flagged
 from pyeno.sockets.info import Info
 from pyeno.sockets.link import Link
@@ -34,8 +34,8 @@ class Socket(socket.socket):
     """
 
     __slots__ = (
-        "_config", "_info", "_link", "_listening", "_refused", "_settled", "_settling",
-        "_state",
+        "_config", "_configured", "_info", "_link", "_listening", "_refused", "_settled",
+        "_settling", "_state",
     )  # fmt: skip
 
     def __init__(
@@ -51,7 +51,8 @@ class Socket(socket.socket):
         self._info = Info(kernel.NOT_CONFIGURED, None)
         self._link: Link | None = None
         self._listening = False
-        self._refused: EncryptionRequiredError | None = None
+        self._configured = False
+        self._refused: EncryptionRequiredError | KernelError | None = None
         self._settled = False
         self._state = State.OFF
         self._settling = threading.Lock()
@@ -62,7 +63,7 @@ class Socket(socket.socket):
     def _configure(self) -> None:
         if self.type == socket.SOCK_STREAM and self.family in (socket.AF_INET, socket.AF_INET6):
             config = self._config
-            kernel.configure(
+            self._configured = kernel.configure(
                 self,
                 teps=bytes(reversed(config.teps)),
                 self_aware=config.self_aware,
@@ -98,7 +99,9 @@ class Socket(socket.socket):
                 self._info = Info(result, None)
                 if not connected or result.state is State.OFFERED:
                     return False
-                if self._config.require:
+                if self._configured and result.reason is Reason.UNAVAILABLE:
+                    self._refuse_unknown()
+                elif self._config.require:
                     self._refuse(result.reason)
             self._settled = True
             return True
@@ -134,6 +137,14 @@ class Socket(socket.socket):
             f"encryption is required but was disabled: {reason.slug}; connection reset before "
             "any application data",
             reason,
+        )
+
+    def _refuse_unknown(self) -> None:
+        reset(self)
+        self._refused = KernelError(
+            errno.ENOPROTOOPT,
+            "the BPF programs were detached while this connection opened: whether it is "
+            "encrypted cannot be told any more; connection reset, connect again",
         )
 
     def _encrypted(self) -> Link | None:
@@ -195,7 +206,8 @@ class Socket(socket.socket):
     def _reopen(self) -> None:
         """A connection that ended with an error may be followed by another."""
         self._listening = False
-        if self._refused is not None or (self._link is not None and self._link.error):
+        ended = self._refused is not None or (self._link is not None and self._link.error)
+        if ended and not self._connected():
             self._settled, self._link, self._refused = False, None, None
 
     def _opened(self) -> None:

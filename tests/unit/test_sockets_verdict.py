@@ -17,7 +17,7 @@ from unit.played import TIMEOUT, listening, pair, verdict
 import pyeno
 from pyeno import Config, Role, kernel
 from pyeno.constants import State
-from pyeno.errors import LocalProtocolError
+from pyeno.errors import KernelError, LocalProtocolError
 from pyeno.sockets.raw import BaseSocket
 
 pytestmark = pytest.mark.usefixtures("negotiated")
@@ -155,3 +155,38 @@ def test_no_way_to_send_is_left_out() -> None:
         b.settimeout(0.05)
         with pytest.raises(TimeoutError):
             b.recv(1)
+
+
+def test_no_answer_where_eno_was_asked_for_is_not_plain(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """``pyeno detach`` between SYN and verdict: nobody can tell any more."""
+    monkeypatch.setattr(kernel, "result", lambda sock: kernel.UNAVAILABLE)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        with pyeno.Socket(socket.AF_INET, socket.SOCK_STREAM) as a:
+            with pytest.raises(KernelError, match="detached"):
+                a.connect(listener.getsockname())
+            with pytest.raises(KernelError):
+                a.send(b"plaintext")
+        peer, _ = listener.accept()
+        with peer, pytest.raises(ConnectionResetError):
+            peer.recv(100)
+        monkeypatch.setattr(kernel, "configure", lambda *a, **k: False)
+        with pyeno.create_connection(listener.getsockname()) as b:
+            assert b.eno.reason is pyeno.Reason.UNAVAILABLE
+
+
+def test_connecting_again_in_vain_changes_nothing() -> None:
+    """A child that must leave its parent's connection alone, say."""
+    with pair() as (a, b):
+        link = a._encrypted()
+        assert link is not None
+        link.error = LocalProtocolError("played")
+        try:
+            with contextlib.suppress(OSError, LocalProtocolError):
+                a.connect(b.getsockname())
+            with pytest.raises(LocalProtocolError, match="played"):
+                a.send(b"x")
+            assert a._encrypted() is link
+        finally:
+            link.error = None
