@@ -22,14 +22,21 @@ CAPABILITIES: Final = {"CAP_BPF": (39, 21), "CAP_NET_ADMIN": (12,)}
 
 
 # where sudo looks, whatever the caller's PATH (sudoers' secure_path)
-_SECURE_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_SECURE_PATH: Final = (
+    "/usr/local/sbin",
+    "/usr/local/bin",
+    "/usr/sbin",
+    "/usr/bin",
+    "/sbin",
+    "/bin",
+)
 _REINSTALL: Final = "pip install --force-reinstall . (in pyeno's sources, with a C compiler)"
 
 
 def command(words: str) -> str:
     """``sudo pyeno …``, by its full path where sudo would not find it."""
     here = Path(sys.executable).with_name("pyeno")
-    if here.exists() and shutil.which("pyeno", path=_SECURE_PATH) is None:
+    if here.exists() and not any(Path(where, "pyeno").exists() for where in _SECURE_PATH):
         return f"sudo {here} {words}"
     return f"sudo pyeno {words}"
 

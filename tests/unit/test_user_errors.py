@@ -169,7 +169,7 @@ def test_advice_names_the_pin_it_is_about(tmp_path: Path) -> None:
 def test_remedies_can_be_typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """sudo does not look into a virtual environment."""
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    monkeypatch.setattr(doctor, "_SECURE_PATH", str(tmp_path / "elsewhere"))
+    monkeypatch.setattr(doctor, "_SECURE_PATH", (str(tmp_path / "elsewhere"),))
     assert doctor.command("attach") == "sudo pyeno attach"
     (tmp_path / "pyeno").touch()
     assert doctor.command("attach") == f"sudo {tmp_path}/pyeno attach"
