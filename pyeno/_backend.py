@@ -6,22 +6,31 @@ a compiled module that is there but broken raises.
 """
 
 import os
+import sys
 import warnings
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 from typing import Literal
 
 Backend = Literal["native", "pure"]
 
 
+def _in_command() -> bool:
+    """The ``pyeno`` command imports this before any line of its own could catch an error."""
+    program = sys.argv[0] if sys.argv else ""
+    return Path(program).name == "pyeno" or (program == "-m" and "pyeno" in sys.orig_argv)
+
+
 def _choose(wish: str) -> Backend:
     if wish == "pure":
         return "pure"
     if wish not in ("auto", "native"):
-        raise ImportError(
-            f"PYENO_BACKEND={wish!r}: set it to 'native', 'pure' or 'auto', or unset it"
-        )
+        message = f"PYENO_BACKEND={wish!r}: set it to 'native', 'pure' or 'auto', or unset it"
+        if _in_command():
+            sys.exit(f"pyeno: {message}")
+        raise ImportError(message)
     if wish == "native" or find_spec("pyeno._native.framer") is not None:
         return "native"
     warnings.warn(

@@ -97,10 +97,18 @@ def attach(cgroup: str | None = None, pin: str = PIN) -> Status:
 
 
 def detach(pin: str = PIN) -> Status:
-    """Detach and remove everything pinned; connections keep what was negotiated."""
+    """Detach and remove everything pinned; connections keep what was negotiated.
+
+    Raises :class:`KernelError` for a directory outside bpffs, in which nothing
+    can be pinned and nothing is removed.
+    """
     before = status(pin)
-    if Path(pin).is_dir():
-        with _explaining(f"removing {pin}"):
+    with _explaining(f"removing {pin}"):
+        if Path(pin).exists() and not mounts.in_bpffs(Path(pin)):
+            raise KernelError(
+                errno.EINVAL, f"{pin} is not in a bpffs: give the directory of 'pyeno attach'"
+            )
+        if Path(pin).is_dir():
             _remove(_native(), Path(pin))
     done = f"detached from {before.cgroup}" if before.attached else "nothing was attached"
     return Status(attached=False, detail=done, pin=pin)
@@ -109,7 +117,10 @@ def detach(pin: str = PIN) -> Status:
 def status(pin: str = PIN) -> Status:
     """What is pinned there; needs root to look into a root's directory."""
     native = _native()
-    nothing = Status(attached=False, detail="nothing is attached: run 'pyeno attach'", pin=pin)
+    nothing = Status(
+        attached=False, detail=f"nothing is attached: run '{_command('attach', pin)}'", pin=pin
+    )
+    again = f"run '{_command('detach', pin)}', then '{_command('attach', pin)}'"
     try:
         if not Path(pin, "links").is_dir():
             return nothing
@@ -118,15 +129,10 @@ def status(pin: str = PIN) -> Status:
     except PermissionError:
         return nothing._replace(detail=f"{pin} cannot be read by this user: ask as root")
     except FileNotFoundError:
-        return nothing._replace(
-            detail=f"{pin} is incomplete: run 'pyeno detach', then 'pyeno attach'"
-        )
+        return nothing._replace(detail=f"{pin} is incomplete: {again}")
     where = mounts.cgroup_path(cgroups.pop()) if len(cgroups) == 1 else None
     if where is None:
-        return nothing._replace(
-            detail="the cgroup they were attached to is gone: "
-            "run 'pyeno detach', then 'pyeno attach'"
-        )
+        return nothing._replace(detail=f"the cgroup they were attached to is gone: {again}")
     return nothing._replace(
         attached=True,
         detail=f"attached to {where}",
@@ -134,6 +140,10 @@ def status(pin: str = PIN) -> Status:
         abi=native.ABI_VERSION,
         programs=programs,
     )
+
+
+def _command(verb: str, pin: str) -> str:
+    return f"pyeno {verb}" if pin == PIN else f"pyeno {verb} --pin {pin}"
 
 
 # -- loading -------------------------------------------------------------------
@@ -234,13 +244,14 @@ def _already(before: Status, ours: tuple[Program, ...], where: Path) -> Status:
         raise KernelError(
             errno.EEXIST,
             f"another version of pyeno's BPF programs is attached to {before.cgroup}: run "
-            "'pyeno detach' (its connections being negotiated fall back to plain TCP), then "
-            "'pyeno attach'",
+            f"'{_command('detach', before.pin)}' (its connections being negotiated fall back "
+            f"to plain TCP), then '{_command('attach', before.pin)}'",
         )
     if before.cgroup != str(where):
         raise KernelError(
             errno.EEXIST,
-            f"already attached to {before.cgroup}, not to {where}: run 'pyeno detach' first",
+            f"already attached to {before.cgroup}, not to {where}: "
+            f"run '{_command('detach', before.pin)}' first",
         )
     return before._replace(
         current=True, detail=f"already attached to {where}, this very version; nothing changed"
@@ -313,6 +324,10 @@ def _advice(error: OSError) -> str:
             return "somebody else is attaching at this moment: try again"
         case errno.ENOSYS:
             return "this kernel was built without bpf(2)"
+        case errno.EACCES if not error.filename or log.startswith("/"):
+            return "run it as root"
+        case _ if log.startswith("/"):
+            return f"look at {log}"
         case _ if log:
             return "the verifier says: " + log[-400:]
         case _:

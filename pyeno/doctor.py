@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -18,6 +19,26 @@ from pyeno.errors import KernelError
 KERNEL_LATE_LISTENERS: Final = (6, 12)
 # linux/capability.h; CAP_SYS_ADMIN includes CAP_BPF
 CAPABILITIES: Final = {"CAP_BPF": (39, 21), "CAP_NET_ADMIN": (12,)}
+
+
+# where sudo looks, whatever the caller's PATH (sudoers' secure_path)
+_SECURE_PATH: Final = (
+    "/usr/local/sbin",
+    "/usr/local/bin",
+    "/usr/sbin",
+    "/usr/bin",
+    "/sbin",
+    "/bin",
+)
+_REINSTALL: Final = "pip install --force-reinstall . (in pyeno's sources, with a C compiler)"
+
+
+def command(words: str) -> str:
+    """``sudo pyeno …``, by its full path where sudo would not find it."""
+    here = Path(sys.executable).with_name("pyeno")
+    if here.exists() and not any(Path(where, "pyeno").exists() for where in _SECURE_PATH):
+        return f"sudo {here} {words}"
+    return f"sudo pyeno {words}"
 
 
 class Check(NamedTuple):
@@ -40,7 +61,9 @@ def _safely(check: Callable[[], Check]) -> Check:
         return check()
     except (OSError, ImportError, ValueError) as error:
         name = check.__name__.removeprefix("_check_").replace("_", " ")
-        return Check(name, False, str(error), "pip install --force-reinstall pyeno")
+        variable = str(error).partition("=")[0]
+        mend = f"unset {variable}" if variable in os.environ else _REINSTALL
+        return Check(name, False, str(error), mend)
 
 
 def late_listeners() -> bool:
@@ -101,20 +124,28 @@ def _check_capabilities() -> Check:
     missing = [
         name for name, bits in CAPABILITIES.items() if not any(held >> bit & 1 for bit in bits)
     ]
-    if missing and _check_this_process().ok:
+    if missing and covered():
         return Check("capabilities", True, f"no {', '.join(missing)}; not needed, as attached")
     if missing:
-        return Check("capabilities", False, f"no {', '.join(missing)}", "sudo pyeno attach")
+        return Check("capabilities", False, f"no {', '.join(missing)}", command("attach"))
     return Check("capabilities", True, "CAP_BPF and CAP_NET_ADMIN")
 
 
 def _check_attached() -> Check:
     status = attach.status()
-    if not status.attached and _check_this_process().ok:
-        return Check("attached", True, f"yes, though not visible here: {status.detail}")
     if status.attached:
         return Check("attached", True, status.detail)
-    return Check("attached", False, status.detail, "sudo pyeno attach")
+    if covered():
+        return Check(
+            "attached", True, f"yes, but not through a {status.pin} that can be read here"
+        )
+    return Check("attached", False, "no", command("attach"))
+
+
+def covered() -> bool:
+    """Whether a socket made by this process can use ENO."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+        return kernel.version(sock) == kernel.ABI_VERSION
 
 
 def _check_this_process() -> Check:
@@ -124,11 +155,12 @@ def _check_this_process() -> Check:
     where = mounts.own_cgroup()
     if version is None:
         return Check(
-            "this process", False, f"its cgroup {where} is not covered", "sudo pyeno attach"
+            "this process", False, f"its cgroup {where} is not covered", command("attach")
         )
     if version != kernel.ABI_VERSION:
         detail = f"attached version {version} of the socket options, not {kernel.ABI_VERSION}"
-        return Check("this process", False, detail, "sudo pyeno detach && sudo pyeno attach")
+        mend = f"{command('detach')} && {command('attach')}"
+        return Check("this process", False, detail, mend)
     return Check("this process", True, f"its cgroup {where} is covered")
 
 
@@ -137,7 +169,9 @@ def _check_backend() -> Check:
 
     if backend == "native":
         return Check("backend", True, "native (compiled core)")
-    return Check("backend", False, "pure Python: slow", "pip install --force-reinstall pyeno")
+    asked = os.environ.get("PYENO_BACKEND") == "pure"
+    mend = "unset PYENO_BACKEND" if asked else _REINSTALL
+    return Check("backend", False, "pure Python: slow", mend)
 
 
 def _check_entropy() -> Check:

@@ -69,10 +69,18 @@ def own_cgroup() -> Path | None:
     return None
 
 
+def in_bpffs(pin: Path) -> bool:
+    """Whether ``pin`` is, or would be, an entry of a mounted bpffs."""
+    parent = Path(os.path.normpath(pin.absolute())).parent
+    return any(parent.is_relative_to(mount) for mount in find("bpf"))
+
+
 def ensure_bpffs(pin: Path) -> None:
     """Have bpffs under ``pin``'s parent, mounting it where it usually is."""
     parent = pin.parent
-    if any(parent.is_relative_to(mount) for mount in find("bpf")):
+    if in_bpffs(pin):
+        if not parent.is_dir():
+            raise KernelError(errno.ENOENT, f"{pin}: there is no directory {parent}: make it")
         return
     usual = Path("/sys/fs/bpf")
     if parent != usual:

@@ -4,6 +4,8 @@ Exit status: 0 it worked, 1 it failed, 2 wrong usage.
 """
 
 import argparse
+import errno
+import socket
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -19,6 +21,14 @@ COMMANDS = {
     "detach": "detach and unload them",
     "status": "say whether they are attached, and where",
     "doctor": "say what this host can do, and what mends each lack",
+}
+
+ADVICE = {
+    socket.EAI_NONAME: "check the name, or write an address",
+    errno.ECONNREFUSED: "no program listens there",
+    errno.EADDRINUSE: "choose another port, or end the program that listens there",
+    errno.EADDRNOTAVAIL: "choose an address of this host, or leave it out",
+    errno.EACCES: "ports below 1024 need root: choose a higher one",
 }
 
 
@@ -37,22 +47,42 @@ def parser(wanted: str | None = None) -> argparse.ArgumentParser:
         module = import_module(f"pyeno.cli.{name}")
         sub = commands.add_parser(name, help=summary, description=module.__doc__)
         module.add_arguments(sub)
-        sub.set_defaults(run=module.run)
+        sub.set_defaults(run=module.run, error=sub.error)
     return top
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; errors become one line on standard error."""
     words = sys.argv[1:] if arguments is None else list(arguments)
-    options = parser(next((word for word in words if word in COMMANDS), None)).parse_args(words)
+    wanted = next((word for word in words if word in COMMANDS), None)
+    options = argparse.Namespace()
     try:
+        _, unknown = parser(wanted).parse_known_args(words, options)
+        if unknown:
+            options.error(f"unrecognized arguments: {' '.join(unknown)}")
         status: int = options.run(options)
     except ConfigError as error:
-        print(f"pyeno {options.command}: {error}", file=sys.stderr)
+        print(f"pyeno {wanted}: {error}", file=sys.stderr)
         return 2
-    except (PyenoError, OSError) as error:
-        print(f"pyeno {options.command}: {error}", file=sys.stderr)
+    except (PyenoError, OSError, ImportError) as error:
+        print(f"pyeno {wanted}: {_told(error, options)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 1
     return status
+
+
+def _told(error: Exception, options: argparse.Namespace) -> str:
+    """What was wrong, where, and what to do; without Python's ``[Errno …]``."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    if isinstance(error, PyenoError):
+        return error.strerror
+    if error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    if "address" not in options:
+        return error.strerror
+    host, port = options.address
+    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}" if host else f"port {port}"
+    advice = ADVICE.get(error.errno or 0)
+    return f"{where}: {error.strerror}" + (f"; {advice}" if advice else "")

@@ -5,7 +5,7 @@ Sends standard input, prints what comes back, ends when both streams have."""
 import argparse
 import socket
 
-from pyeno.cli.options import add_config_arguments, config_from, far_address
+from pyeno.cli.options import add_config_arguments, config_from, far_address, seconds
 from pyeno.cli.session import Session, stdio
 from pyeno.config import Config
 from pyeno.errors import EncryptionRequiredError, RemoteProtocolError
@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """``HOST:PORT`` and the policy."""
     parser.add_argument("address", type=far_address, metavar="HOST:PORT")
     parser.add_argument(
-        "--timeout", type=float, metavar="SECONDS", help="for connecting and for each wait"
+        "--timeout", type=seconds, metavar="SECONDS", help="for connecting and for each wait"
     )
     add_config_arguments(parser)
 

@@ -7,6 +7,8 @@ from typing import Any
 from pyeno import tep
 from pyeno.config import Config, aead_names
 
+SECONDS_MAX = 10**9
+
 
 def address(text: str) -> tuple[str, int]:
     """``PORT``, ``HOST:PORT`` or ``[V6]:PORT``; an empty host means any."""
@@ -24,6 +26,19 @@ def far_address(text: str) -> tuple[str, int]:
     if not host:
         raise argparse.ArgumentTypeError(f"{text!r}: write HOST:PORT")
     return host, port
+
+
+def seconds(text: str) -> float:
+    """A time above 0, as sockets take it."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= SECONDS_MAX:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: write seconds, above 0 and at most {SECONDS_MAX}"
+        )
+    return value
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +70,7 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
         "--keylog", metavar="FILE", help="append traffic keys to FILE (debugging only)"
     )
     group.add_argument(
-        "--handshake-timeout", type=float, default=15.0, metavar="SECONDS",
+        "--handshake-timeout", type=seconds, default=15.0, metavar="SECONDS",
         help="how long the peer may take for the key exchange (default 15)",
     )  # fmt: skip
     parser.add_argument(

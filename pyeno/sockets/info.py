@@ -20,7 +20,7 @@ class Info:
 
     def __repr__(self) -> str:
         if not self.encrypted:
-            return f"<eno: not encrypted, {self._result.reason.slug}>"
+            return f"<eno: not encrypted, {self._why()}>"
         return f"<eno: {tep.name(self._result.tep_byte)}, role {self._result.role.value}>"
 
     @property
@@ -30,8 +30,12 @@ class Info:
 
     @property
     def reason(self) -> Reason | None:
-        """Why encryption is disabled; None while it is enabled."""
-        return None if self.encrypted else self._result.reason
+        """Why encryption is disabled; None while it is enabled, or not negotiated yet."""
+        reason = self._result.reason
+        return None if self.encrypted or reason is Reason.NEGOTIATED else reason
+
+    def _why(self) -> str:
+        return "not connected yet" if self.reason is None else self.reason.slug
 
     @property
     def tep(self) -> int | None:
@@ -103,7 +107,6 @@ class Info:
     def _need_encryption(self, what: str) -> TepConnection:
         if self._connection is None:
             raise NotEncryptedError(
-                f"no {what}: encryption is disabled on this connection "
-                f"({self._result.reason.slug})"
+                f"no {what}: this connection is not encrypted ({self._why()})"
             )
         return self._connection

@@ -10,6 +10,9 @@ import time
 BaseSocket = socket.socket.__bases__[0]
 """``_socket.socket``: system calls that honour the socket's timeout."""
 
+POLL_MAX_MS = 0x7FFFFFFF
+"""poll(2) takes an int; 24 days are as good as forever."""
+
 _AF_UNSPEC = struct.pack("=H14x", socket.AF_UNSPEC)
 
 
@@ -29,7 +32,7 @@ def wait(sock: socket.socket, event: int, deadline: float | None) -> None:
         poller.poll()
         return
     left = deadline - time.monotonic()
-    if left <= 0 or not poller.poll(left * 1000):
+    if left <= 0 or not poller.poll(min(left * 1000, POLL_MAX_MS)):
         raise TimeoutError("timed out")
 
 

@@ -238,7 +238,7 @@ def test_doctor_sees_the_attachment(attached: Attached, elsewhere: tuple[Path, P
     finally:
         move_to(attached.cgroup)
     assert not checks["this process"].ok
-    assert checks["this process"].remedy == "sudo pyeno attach"
+    assert checks["this process"].remedy == doctor.command("attach")
     assert all(c.ok or c.remedy for c in checks.values())
 
 
