@@ -4,6 +4,7 @@ A ``Config`` is checked whole when it is made, so that no later stage meets a
 value it cannot use; every message names the field and what is allowed.
 """
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -104,7 +105,7 @@ class Config:
         if len(teps) > ENO_OPTION_MAX - 3:
             raise ConfigError(f"teps: {len(teps)} TEPs do not fit one option; at most 37")
         aeads = _listed("aeads", self.aeads or default_aeads(), aead_names())
-        if self.app_aware not in (False, True, "mandatory"):
+        if not isinstance(self.app_aware, bool) and self.app_aware != "mandatory":
             raise ConfigError(
                 f"app_aware: {self.app_aware!r}; allowed: False, True, 'mandatory'"
             )
@@ -120,6 +121,8 @@ class Config:
             raise ConfigError(f"handshake_timeout: {seconds!r}; allowed: seconds above 0")
         if self.keylog is not None and not isinstance(self.keylog, str | PathLike):
             raise ConfigError(f"keylog: {self.keylog!r}; allowed: a path or None")
+        if self.keylog is not None:
+            _check_appendable(self.keylog)
         object.__setattr__(self, "teps", teps)
         object.__setattr__(self, "aeads", aeads)
 
@@ -136,6 +139,14 @@ class Config:
     def but(self, **changes: Any) -> "Config":
         """A copy with these fields changed, checked anew."""
         return replace(self, **changes)
+
+
+def _check_appendable(path: str | PathLike[str]) -> None:
+    """Now, not in the middle of a key exchange."""
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+    except OSError as error:
+        raise ConfigError(f"keylog: cannot append to {path}: {error.strerror}") from None
 
 
 def as_config(config: object) -> Config:

@@ -22,8 +22,9 @@ def create_connection(
     connection, RemoteProtocolError where the peer breaks the key exchange.
     """
     config = as_config(config)
+    host, port = _host_and_port(address)
     failure: OSError | None = None
-    for family, kind, proto, _, target in socket.getaddrinfo(*address, 0, socket.SOCK_STREAM):
+    for family, kind, proto, _, target in socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM):
         sock = Socket(family, kind, proto, config=config)
         try:
             if timeout is not None:
@@ -43,6 +44,13 @@ def create_connection(
         raise failure if failure is not None else OSError(f"{address}: no address found")
     finally:
         failure = None  # break the reference cycle with the traceback
+
+
+def _host_and_port(address: object) -> tuple[str | None, int]:
+    if not isinstance(address, tuple | list) or len(address) != 2:
+        raise TypeError(f"address: expected (host, port), not {address!r}")
+    host, port = address
+    return host, port
 
 
 def create_server(

@@ -548,3 +548,9 @@ def test_shutdown_cut_short_is_taken_up_again(monkeypatch: pytest.MonkeyPatch) -
             a.shutdown(socket.SHUT_WR)
         a.shutdown(socket.SHUT_WR)
         assert b.recv(1) == b"" and len(set(sent)) == 1
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:7000", 7000, ("127.0.0.1",), None])
+def test_an_address_is_host_and_port(address: object) -> None:
+    with pytest.raises(TypeError, match="host, port"):
+        pyeno.create_connection(address)  # type: ignore[arg-type]
