@@ -29,7 +29,8 @@ def test_names_numbers_and_text_mean_the_same() -> None:
     [
         ("teps", ()), ("teps", [0x1F]), ("teps", [0x80]), ("teps", ["rot13"]), ("teps", 2.5),
         ("teps", [0x23, 0x23]), ("aeads", ["null"]), ("aeads", [0]), ("aeads", [None]),
-        ("app_aware", "maybe"), ("app_aware", 1), ("require", 1), ("role_b", None), ("resume", "no"),
+        ("app_aware", "maybe"), ("app_aware", 1), ("require", 1),
+        ("role_b", None), ("resume", "no"),
         ("rekey_bytes", 0), ("rekey_bytes", "1 GB"), ("rekey_bytes", True),
         ("frame_size", 0), ("frame_size", FRAME_DATA_MAX + 1), ("frame_size", "big"),
         ("handshake_timeout", 0), ("handshake_timeout", -1),
