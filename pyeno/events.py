@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from pyeno.constants import Aead, Reason
+from pyeno.constants import Aead
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,13 +12,6 @@ class EncryptionEnabled:
 
     session_id: bytes
     aead: Aead
-
-
-@dataclass(frozen=True, slots=True)
-class EncryptionDisabled:
-    """ENO failed; the connection goes on as plain TCP (RFC 8547 section 4.6)."""
-
-    reason: Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,4 +33,4 @@ class EndOfStream:
     """An authenticated FINp: the peer sends no more (RFC 8548 section 3.7)."""
 
 
-Event: TypeAlias = EncryptionEnabled | EncryptionDisabled | DataReceived | Rekeyed | EndOfStream
+Event: TypeAlias = EncryptionEnabled | DataReceived | Rekeyed | EndOfStream
