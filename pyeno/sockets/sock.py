@@ -75,9 +75,13 @@ class Socket(socket.socket):
     @property
     def eno(self) -> Info:
         """What TCP-ENO made of this connection; see :class:`pyeno.Info`."""
+        self._look()
+        return self._info
+
+    def _look(self) -> None:
+        """Settle if there is a connection to settle."""
         if not self._settled and not self._closed and not self._listening:  # type: ignore[attr-defined]
             self._settle()
-        return self._info
 
     def _settle(self, *, connected: bool = False) -> bool:
         """Read the kernel's verdict; False while there is none yet.
@@ -389,8 +393,7 @@ class Socket(socket.socket):
 
     def _stay(self, refusal: str) -> None:
         """Refuse where the connection is, or may turn out to be, encrypted."""
-        if not self._settled and not self._listening and not self._closed:  # type: ignore[attr-defined]
-            self._settle()
+        self._look()
         if self._link is not None or self._state is State.OFFERED:
             raise LocalProtocolError(refusal)
 
