@@ -8,7 +8,8 @@ here and nowhere else: the framer flags and uses the keys it is given.
 """
 
 from collections import deque
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 from pyeno._values import Buffer, Outcome
 from pyeno.config import Config
@@ -22,13 +23,16 @@ from pyeno.errors import (
 from pyeno.events import DataReceived, EncryptionEnabled, EndOfStream, Event, Rekeyed
 from pyeno.tcpcrypt.agreement import Secret
 from pyeno.tcpcrypt.framer import Opener, Sealer
-from pyeno.tcpcrypt.handshake import Agreed, Handshake, HandshakeState
+from pyeno.tcpcrypt.handshake import Agreed, Handshake
 from pyeno.tcpcrypt.keylog import KeyLog
 from pyeno.tcpcrypt.keyschedule import Generations, KeySchedule
 from pyeno.tcpcrypt.schemes import Randomness
 from pyeno.tcpcrypt.system import SYSTEM
 
 _EVENT_READ = 1 << 16
+
+Wish = TypeVar("Wish")
+Taken = TypeVar("Taken", int, bytes)
 
 
 class _Keys(NamedTuple):
@@ -188,21 +192,20 @@ class Connection:
 
     def read(self, size: int) -> bytes:
         keys = self._ready()
-        data = keys.opener.read(size)
-        while not data and keys.opener.rekey_wanted:
-            self._offer_next_key(keys)
-            data = keys.opener.read(size)
-            self._raise_remote_generation(keys)
-        return data
+        return self._read(keys, keys.opener.read, size)
 
     def read_into(self, out: bytearray | memoryview) -> int:
         keys = self._ready()
-        count = keys.opener.read_into(out)
-        while not count and keys.opener.rekey_wanted:
+        return self._read(keys, keys.opener.read_into, out)
+
+    def _read(self, keys: _Keys, read: Callable[[Wish], Taken], wish: Wish) -> Taken:
+        """Across any frames that raise the remote generation."""
+        taken = read(wish)
+        while not taken and keys.opener.rekey_wanted:
             self._offer_next_key(keys)
-            count = keys.opener.read_into(out)
+            taken = read(wish)
             self._raise_remote_generation(keys)
-        return count
+        return taken
 
     def next_event(self) -> Event | None:
         if self._events:
@@ -336,6 +339,3 @@ def create(outcome: Outcome, config: Config) -> Connection:
     if outcome.resumed:
         raise RemoteProtocolError("resumption was negotiated but never proposed")
     return Connection(outcome, config)
-
-
-__all__ = ["Connection", "HandshakeState", "create"]
