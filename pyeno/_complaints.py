@@ -7,17 +7,12 @@ application byte ever enters a message.
 
 from typing import Final
 
-from pyeno.constants import AEAD_TAG_LEN, CLEN_MAX
 from pyeno.errors import (
     AuthenticationError,
     LocalProtocolError,
     PyenoError,
     RemoteProtocolError,
 )
-
-FLAGS_LEN: Final = 1
-FRAME_DATA_MAX: Final = CLEN_MAX - FLAGS_LEN - AEAD_TAG_LEN
-"""Application bytes in one frame at most (RFC 8548 section 3.6)."""
 
 # enum fault of ext/core/framer.h
 AUTHENTICATION: Final = 1

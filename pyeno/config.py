@@ -12,11 +12,8 @@ from typing import Any, Literal, TypeVar
 
 from pyeno import tep
 from pyeno._crypto import default_aeads, providers
-from pyeno.constants import ENO_OPTION_MAX, Aead, Tep
+from pyeno.constants import ENO_OPTION_MAX, FRAME_DATA_MAX, Aead, Tep
 from pyeno.errors import ConfigError
-
-FRAME_DATA_MAX = 65518
-"""Application bytes in the largest frame: 2^16 - 1, less flags byte and tag."""
 
 Number = TypeVar("Number", Tep, Aead)
 

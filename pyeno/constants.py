@@ -15,9 +15,6 @@ GLOBAL_B: Final = 0x01
 GLOBAL_A: Final = 0x02
 GLOBAL_Z: Final = 0x1C
 
-# section 5.1
-SESSION_ID_MIN: Final = 33
-
 # RFC 8548 section 4.3, table 1
 CONST_NEXTK: Final = b"\x01"
 CONST_SESSID: Final = b"\x02"
@@ -39,7 +36,10 @@ CLEN_MAX: Final = 0xFFFF
 CONTROL_REKEY: Final = 0x01
 FLAG_FINP: Final = 0x01
 FLAG_URGP: Final = 0x02
+FLAGS_LEN: Final = 1
 AEAD_TAG_LEN: Final = 16
+FRAME_DATA_MAX: Final = CLEN_MAX - FLAGS_LEN - AEAD_TAG_LEN
+"""Application bytes in one frame at most (section 3.6)."""
 
 
 class Role(Enum):

@@ -17,7 +17,6 @@ from typing import Final, NamedTuple, final
 from cryptography.exceptions import InvalidTag
 
 import pyeno._complaints as say
-from pyeno._complaints import FRAME_DATA_MAX
 from pyeno._pure.aead import Key, Turn
 from pyeno._pure.secret import Secret, octets
 from pyeno._values import Buffer
@@ -26,10 +25,11 @@ from pyeno.constants import (
     CONTROL_REKEY,
     FLAG_FINP,
     FLAG_URGP,
+    FLAGS_LEN,
+    FRAME_DATA_MAX,
     FRAME_HEADER_LEN,
 )
 
-FLAGS_LEN: Final = 1
 URGENT_LEN: Final = 2
 CLEN_MIN: Final = FLAGS_LEN + AEAD_TAG_LEN
 FRAME_OVERHEAD: Final = FRAME_HEADER_LEN + CLEN_MIN

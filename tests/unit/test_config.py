@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from pyeno import Aead, Config, ConfigError, Tep
-from pyeno.config import FRAME_DATA_MAX, as_config
+from pyeno.config import as_config
+from pyeno.constants import FRAME_DATA_MAX
 
 
 def test_defaults() -> None:

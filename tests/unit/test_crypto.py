@@ -168,7 +168,7 @@ def test_numbers_of_the_c_headers() -> None:
             assert python == value, name
             checked += 1
     assert checked >= 15
-    assert _complaints.FRAME_DATA_MAX == CLEN_MAX - AEAD_TAG_LEN - 1
+    assert constants.FRAME_DATA_MAX == CLEN_MAX - AEAD_TAG_LEN - 1
     header = (ROOT / "ext/core/framer.h").read_text()
     faults: list[Any] = re.findall(r"^\tFAULT_(\w+)(?: = 0)?,", header, re.M)
     assert faults[0] == "NONE"
