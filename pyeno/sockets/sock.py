@@ -15,7 +15,7 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
-from pyeno import kernel, tep
+from pyeno import entropy, kernel, tep
 from pyeno._values import Outcome
 from pyeno.config import Config, as_config
 from pyeno.constants import Reason, State
@@ -34,8 +34,8 @@ class Socket(socket.socket):
     """
 
     __slots__ = (
-        "_config", "_configured", "_info", "_link", "_listening", "_refused", "_settled",
-        "_settling", "_state",
+        "_config", "_configured", "_info", "_link", "_listening", "_refused", "_seeded",
+        "_settled", "_settling", "_state",
     )  # fmt: skip
 
     def __init__(
@@ -52,6 +52,7 @@ class Socket(socket.socket):
         self._link: Link | None = None
         self._listening = False
         self._configured = False
+        self._seeded = True
         self._refused: EncryptionRequiredError | KernelError | None = None
         self._settled = False
         self._state = State.OFF
@@ -62,6 +63,9 @@ class Socket(socket.socket):
 
     def _configure(self) -> None:
         if self.type == socket.SOCK_STREAM and self.family in (socket.AF_INET, socket.AF_INET6):
+            self._seeded = entropy.ready()
+            if not self._seeded:
+                return
             config = self._config
             self._configured = kernel.configure(
                 self,
@@ -95,7 +99,7 @@ class Socket(socket.socket):
             if self._settled:
                 return True
             connected = connected or self._connected()
-            result = kernel.result(self)
+            result = kernel.result(self) if self._seeded else kernel.NO_ENTROPY
             self._state = result.state
             if result.state is State.ENCRYPTED:
                 self._adopt(result)
@@ -164,9 +168,9 @@ class Socket(socket.socket):
         return self._link
 
     def _await_connected(self) -> None:
-        if self._state is State.OFF and not self._config.require:
+        if self._state in (State.OFF, State.DISABLED) and not self._config.require:
             return
-        if self._state is State.OFFERED:
+        if self._state in (State.OFFERED, State.DISABLED):
             timeout = self.gettimeout()
             if timeout != 0:
                 wait(self, select.POLLOUT, deadline_after(timeout))
@@ -221,6 +225,9 @@ class Socket(socket.socket):
     def listen(self, *backlog: int) -> None:
         super().listen(*backlog)
         self._listening = True
+        if self._configured:
+            # net.ipv4.tcp_fastopen may have switched it on (RFC 8547 section 4.7)
+            self.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, 0)
 
     def accept(self) -> tuple["Socket", Any]:
         """As socket.accept(); the key exchange comes with the first I/O.
@@ -234,6 +241,7 @@ class Socket(socket.socket):
         )
         if socket.getdefaulttimeout() is None and self.gettimeout():
             accepted.setblocking(True)
+        accepted._seeded = self._seeded
         accepted._settle(connected=True)
         return accepted, address
 
