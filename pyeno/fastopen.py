@@ -54,7 +54,7 @@ def _others() -> list[str]:
 
 
 def _identity(path: str) -> tuple[int, int]:
-    status = os.stat(path)
+    status = Path(path).stat()
     return status.st_dev, status.st_ino
 
 

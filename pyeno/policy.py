@@ -94,7 +94,8 @@ def decode(value: bytes) -> Policy:
 
 
 def _members(value: bytes) -> set[int]:
-    return {8 * at + bit for at, byte in enumerate(value) for bit in range(8) if byte >> bit & 1}
+    number = int.from_bytes(value, "little")
+    return {at for at in range(8 * len(value)) if number >> at & 1}
 
 
 # -- as an administrator writes it ---------------------------------------------------

@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     """0 once attached, also if it was so before."""
     changes = changes_from(options)
     if not entropy.ready():
-        waiting = "pyeno attach: waiting for the kernel's random generator (RFC 8547 section 10)"
-        print(waiting, file=sys.stderr, flush=True)
+        why = "waiting for the kernel's random generator (RFC 8547 section 10)"
+        print(f"pyeno attach: {why}", file=sys.stderr, flush=True)
     show(attach.attach(options.cgroup, options.pin, changes=changes), options.json)
     return 0

@@ -5,7 +5,6 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +18,6 @@ from pyeno.constants import Reason, State
 from pyeno.errors import KernelError
 
 pytestmark = pytest.mark.wire
-
-
-@pytest.fixture
-def elsewhere(cgroup: Path) -> Iterator[tuple[Path, Path]]:
-    """A cgroup and a pin directory nobody uses yet."""
-    name = f"{PREFIX}-{os.getpid()}-other"
-    path, pin = mounts.cgroup_root() / name, Path("/sys/fs/bpf") / name
-    path.mkdir()
-    try:
-        yield path, pin
-    finally:
-        attach.detach(str(pin))
-        path.rmdir()
 
 
 def test_status_says_what_is_attached(attached: Attached) -> None:
