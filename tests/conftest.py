@@ -9,7 +9,12 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+
+# a busy machine is no fault of the code's: no test asserts a time
+hypothesis.settings.register_profile("pyeno", deadline=None)
+hypothesis.settings.load_profile("pyeno")
 
 REQUIRED = os.environ.get("PYENO_WIRE") == "require"
 MARKED = pytest.StashKey[dict[str, bool]]()
