@@ -105,7 +105,7 @@ static __always_inline void eno_disable(struct eno_socket *s, __u8 reason)
 	s->reason = reason;
 }
 
-/* Section 4.8: A's option, then B's, exactly as sent. */
+/* Section 4.8: A's option, then B's, exactly as sent. [8547:4.8-3, 4.8-4, 4.8-5] */
 static __always_inline void eno_transcribe(struct eno_socket *s)
 {
 	__u32 len = s->outcome.local_b ? s->remote_len : s->local_len;

@@ -1,6 +1,6 @@
 /* The host's policy (struct eno_policy of ext/wire/eno_abi.h), which 'pyeno attach'
  * writes: RFC 8548 section 5, "administrators MAY configure which TEPs a host will
- * negotiate".  Asked once a connection, of sockets that want ENO.
+ * negotiate".  Asked once a connection, of sockets that want ENO. [8548:5-11]
  */
 #ifndef ENO_POLICY_BPF_H
 #define ENO_POLICY_BPF_H

@@ -48,10 +48,11 @@ def _following(lines: Sequence[str], number: int) -> str:
         if not line.strip():
             break
         block.append(line)
-    first = block[0] if block else ""
-    if first.lstrip().startswith(("/*", "*")):
-        return " ".join(block).partition("*/")[2]
-    return re.sub(r"/\*.*?\*/", "", " ".join(block))
+    code = " ".join(block)
+    if code.lstrip().startswith(("/*", "*")):
+        code = code.partition("*/")[2].lstrip()
+    # a file's own comment, before its guard and includes, heads nothing
+    return "" if code.startswith(("#ifndef", "#include")) else re.sub(r"/\*.*?\*/", "", code)
 
 
 def _tail(lines: Sequence[str], number: int) -> str:

@@ -192,7 +192,7 @@ def test_sections_of_a_text() -> None:
 
 def test_definitions_in_c() -> None:
     text = (
-        "/* first */\n#define WIDTH 3 /* m */\n\n"
+        "/* m */\n#ifndef FILE_H\n#define FILE_H\n\n#define WIDTH 3 /* m */\n\n"
         '/* heads it\n * m */\nSEC("sockops")\nint eno(struct x *ctx)\n'
         "{\n\tif (m()) {\n\t}\n}\n\n"
         'struct pair {\n\tint m;\n};\n\nstruct {\n\tint m;\n} eno_map SEC(".maps");\n\n'
@@ -204,7 +204,7 @@ def test_definitions_in_c() -> None:
         for i, line in enumerate(lines)
         if " m" in line or "m(" in line
     ]
-    assert found == ["WIDTH", "eno", "eno", "pair", "eno_map", "table", "declared", ""]
+    assert found == ["", "WIDTH", "eno", "eno", "pair", "eno_map", "table", "declared", ""]
 
 
 def test_definitions_in_python() -> None:
