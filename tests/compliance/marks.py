@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from . import symbols
 
-SOURCES = ("ext/**/*.[ch]", "ext/**/*.pyx", "ext/**/*.pxd", "pyeno/**/*.py", "pyeno/**/*.pyi")
+SOURCES = ("ext/**/*.[ch]", "ext/**/*.pyx", "ext/**/*.px[di]", "pyeno/**/*.py", "pyeno/**/*.pyi")
 GENERATED = ("ext/cython/*.c", "ext/bpf/eno_insns.h")
 
 _TOKEN = re.compile(r"\[(\d{4}):(\d[^\]\s]*(?:, ?\d[^\]\s]*)*)\]")

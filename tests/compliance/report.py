@@ -82,11 +82,11 @@ def render(documents: Sequence[Document], code: Sequence[Mark], tests: Sequence[
     obeyed, shown = grouped(code), grouped(tests)
     parts = [HEAD, *_counts(documents, obeyed, shown)]
     for document in documents:
-        parts.append(f"\n## RFC {document.rfc}: {document.title}\n")
+        parts.append(f"\n## RFC {document.rfc}: {document.title}")
         required = [s for s in document.statements if not s.optional]
-        parts.extend(_sections(document, required, obeyed, shown, "Section"))
+        parts.extend(_sections(document, required, obeyed, shown, ""))
         options = [s for s in document.statements if s.optional]
-        parts.extend(_sections(document, options, obeyed, shown, "Options of section"))
+        parts.extend(_sections(document, options, obeyed, shown, ": options"))
     return "\n".join(parts) + "\n"
 
 
@@ -121,13 +121,13 @@ def _count(title: str, chosen: Sequence[Statement], obeyed: Marks, shown: Marks)
 
 
 def _sections(
-    document: Document, chosen: Sequence[Statement], obeyed: Marks, shown: Marks, title: str
+    document: Document, chosen: Sequence[Statement], obeyed: Marks, shown: Marks, suffix: str
 ) -> Iterator[str]:
     section = None
     for statement in chosen:
         if statement.section != section:
             section = statement.section
-            yield f"\n### {title} {section} of RFC {document.rfc}\n"
+            yield f"\n### RFC {document.rfc}, section {section}{suffix}\n"
             yield "| | statement | code | tests |"
             yield "|---|---|---|---|"
         cells = (
