@@ -9,10 +9,16 @@ from typing import NamedTuple
 
 from . import symbols
 
-SOURCES = ("ext/**/*.[ch]", "ext/**/*.pyx", "ext/**/*.px[di]", "pyeno/**/*.py", "pyeno/**/*.pyi")
+SOURCES = (
+    "ext/**/*.[ch]",
+    "ext/**/*.pyx",
+    "ext/**/*.px[di]",
+    "pyeno/**/*.py",
+    "pyeno/**/*.pyi",
+)
 GENERATED = ("ext/cython/*.c", "ext/bpf/eno_insns.h")
 
-_TOKEN = re.compile(r"\[(\d{4}):(\d[^\]\s]*(?:, ?\d[^\]\s]*)*)\]")
+_TOKEN = re.compile(r"\[(85\d\d):([^\]]*)")
 
 
 class Mark(NamedTuple):

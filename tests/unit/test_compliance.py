@@ -126,7 +126,12 @@ def test_test_that_did_not_pass(project: Path, results: dict[str, bool], says: s
 @pytest.mark.parametrize("name", ["ext/so.c", "tests/test_so.py"])
 @pytest.mark.parametrize(
     ("mark", "says"),
-    [("4.2-9", "no statement"), ("4.2", "no statement"), ("4.2-3", "not to bind")],
+    [
+        ("4.2-9", "no statement"),
+        ("4.2", "no statement"),
+        ("", "no statement"),
+        ("4.2-3", "not to bind"),
+    ],
 )
 def test_mark_that_names_no_statement(project: Path, name: str, mark: str, says: str) -> None:
     edit(project / name, "8547:4.2-1", f"8547:{mark}")
