@@ -119,6 +119,7 @@ class Reason(IntEnum):
     HOST_POLICY = 18
     NO_ENTROPY = 19
     FAST_OPEN = 20
+    NO_ANSWER = 21
 
     @property
     def slug(self) -> str:

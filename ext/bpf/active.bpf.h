@@ -13,7 +13,7 @@
 #include "fastopen.bpf.h"
 #include "walk.bpf.h"
 
-enum { ENO_TH_SYN = 0x02 }; /* in skb_tcp_flags */
+enum { ENO_TH_SYN = 0x02, ENO_TH_ACK = 0x10 }; /* in skb_tcp_flags */
 
 enum {
 	ENO_CALLBACKS = BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG | BPF_SOCK_OPS_PARSE_ALL_HDR_OPT_CB_FLAG,
@@ -71,6 +71,7 @@ static __always_inline void eno_forget(struct eno_socket *s)
 {
 	s->reason = 0;
 	s->crossed = 0;
+	s->syns = 0;
 	s->local_len = 0;
 	s->remote_len = 0;
 	s->transcript_len = 0;
@@ -114,6 +115,11 @@ static __always_inline int eno_heard(struct bpf_sock_ops *ctx)
 	return ctx->bytes_acked > 1 || ctx->bytes_received;
 }
 
+static __always_inline int eno_is_syn_only(struct bpf_sock_ops *ctx)
+{
+	return (ctx->skb_tcp_flags & (ENO_TH_SYN | ENO_TH_ACK)) == ENO_TH_SYN;
+}
+
 static __always_inline void eno_reserve(struct bpf_sock_ops *ctx, struct eno_socket *s)
 {
 	__u32 len = eno_due(s, ctx);
@@ -128,6 +134,8 @@ static __always_inline void eno_reserve(struct bpf_sock_ops *ctx, struct eno_soc
 	 * [8547:4.7-3, 4.7-21] */
 	if ((ctx->skb_tcp_flags & ENO_TH_SYN) && ctx->skb_len)
 		eno_disable(s, ENO_FAST_OPEN);
+	else if (eno_is_syn_only(ctx) && eno_gives_up(s))
+		eno_disable(s, ENO_NO_ANSWER);
 	else if (bpf_reserve_hdr_opt(ctx, len, 0))
 		eno_disable(s, ENO_NO_ROOM);
 }
@@ -158,6 +166,8 @@ static __always_inline void eno_write(struct bpf_sock_ops *ctx, struct eno_socke
 		eno_disable(s, ENO_FAST_OPEN); /* what was reserved becomes NOPs */
 	else
 		eno_store(ctx, &s->local, len); /* [8547:4.1-7, 4.6-7] */
+	if (eno_is_syn_only(ctx) && s->syns < ENO_SYNS_MAX)
+		s->syns++;
 }
 
 /* The options of the segment at hand, into w. */

@@ -42,6 +42,7 @@ struct eno_socket {
 	__u8 teps_len, raw_len, permitted_len;
 	/* the connection */
 	__u8 state, reason, crossed;
+	__u8 syns; /* SYN-only segments sent with ENO */
 	__u8 local_len, remote_len, transcript_len, sessid_len;
 	struct eno_outcome outcome;
 	struct eno_bytes teps, raw, permitted, local, remote;

@@ -67,6 +67,7 @@ enum eno_reason {
 	ENO_HOST_POLICY = 18,		    /* the administrator forbids it here */
 	ENO_NO_ENTROPY = 19,		    /* 10: the random generator is not ready */
 	ENO_FAST_OPEN = 20,		    /* 4.7: the SYN uses TCP Fast Open */
+	ENO_NO_ANSWER = 21,		    /* 4.6: SYNs with ENO went unanswered */
 	ENO_REASON_COUNT
 };
 
