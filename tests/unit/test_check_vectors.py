@@ -38,7 +38,16 @@ def test_pyeno(backend: str) -> None:
     done = checked(*PYENO, backend=backend)
     assert done.returncode == 0, done.stdout + done.stderr
     told = table(done.stdout)
-    for op in "parse", "parse-syn", "encode-init", "schedule", "resume", "key-log", "open":
+    for op in (
+        "parse",
+        "parse-syn",
+        "negotiate",
+        "encode-init",
+        "schedule",
+        "resume",
+        "key-log",
+        "open",
+    ):
         assert told[op][0] and told[op][1:3] == [0, 0], op
     # the other TEPs' own operations, urgent indices beyond their frame
     for op in "exchange", "public-key", "take-init":

@@ -117,6 +117,16 @@ def disabled(reason: Reason, own: bytes, remote: int) -> str:
     return f"{reason.slug}-{remote}"
 
 
+def awaited(own: bytes, sessions: list[str]) -> bytes | None:
+    """The identifier half that answers what an active opener proposes."""
+    for sub in option.parse(own).teps:
+        for halves in sessions:
+            for half, other in ((halves[:18], halves[18:]), (halves[18:], halves[:18])):
+                if sub.data[:9].hex() == half:
+                    return H(other)
+    return None
+
+
 def negotiated(q: Json) -> Json:
     options = [None if q[name] is None else H(q[name]) for name in ("option_1", "option_2")]
     outcomes: list[Outcome] = []
@@ -130,13 +140,13 @@ def negotiated(q: Json) -> Json:
             return {"ok": False, "reason": f"{error.reason.slug}-{host + 1}"}
         if remote is None:
             return {"ok": False, "reason": f"missing-{2 - host}"}
-        outcome = negotiate(own, remote, mandatory=q["mandatory_aware"][host])
+        active = q["passive"] != host + 1
+        half = awaited(own, q["sessions"]) if active else None
+        outcome = negotiate(own, remote, mandatory=q["mandatory_aware"][host], remote_half=half)
         if outcome.reason:
             return {"ok": False, "reason": disabled(outcome.reason, own, 2 - host)}
         outcomes.append(outcome)
     first, second = outcomes
-    if first.resumed and not named(options, first.tep_byte, q["sessions"]):
-        raise Unsupported("a resumption suboption held against the session proposed")
     tcpcrypt = first.tep_byte & 0x7F in range(0x21, 0x25)
     fresh = "fresh" if tcpcrypt else "other"
     return {
@@ -148,16 +158,6 @@ def negotiated(q: Json) -> Json:
         "a_bits": [int(second.peer_aware), int(first.peer_aware)],
         "mode": "resume" if first.resumed else fresh,
     }
-
-
-def named(options: list[bytes | None], tep_byte: int, sessions: list[str]) -> bool:
-    """Whether the two hosts' halves are those of a session they know."""
-    halves = [
-        next(sub.data[:9] for sub in option.parse(raw).teps if sub.tep == tep_byte & 0x7F)
-        for raw in options
-        if raw is not None
-    ]
-    return any({half.hex() for half in halves} == {s[:18], s[18:]} for s in sessions)
 
 
 # -- RFC 8548: the key exchange
