@@ -85,13 +85,9 @@ class Montgomery:
 
 
 CURVES: Final[dict[int, Nist | Montgomery]] = {
-    Tep.TCPCRYPT_ECDHE_P256: Nist(
-        Tep.TCPCRYPT_ECDHE_P256, ec.SECP256R1(), "2a8648ce3d030107"
-    ),
+    Tep.TCPCRYPT_ECDHE_P256: Nist(Tep.TCPCRYPT_ECDHE_P256, ec.SECP256R1(), "2a8648ce3d030107"),
     Tep.TCPCRYPT_ECDHE_P521: Nist(Tep.TCPCRYPT_ECDHE_P521, ec.SECP521R1(), "2b81040023"),
-    Tep.TCPCRYPT_ECDHE_Curve25519: Montgomery(
-        x25519.X25519PrivateKey, x25519.X25519PublicKey
-    ),
+    Tep.TCPCRYPT_ECDHE_Curve25519: Montgomery(x25519.X25519PrivateKey, x25519.X25519PublicKey),
     Tep.TCPCRYPT_ECDHE_Curve448: Montgomery(x448.X448PrivateKey, x448.X448PublicKey),
 }
 """The curve of each TEP of RFC 8548."""
