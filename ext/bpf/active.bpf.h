@@ -10,6 +10,7 @@
 #ifndef ENO_ACTIVE_BPF_H
 #define ENO_ACTIVE_BPF_H
 
+#include "fastopen.bpf.h"
 #include "walk.bpf.h"
 
 enum { ENO_TH_SYN = 0x02 }; /* in skb_tcp_flags */
@@ -51,15 +52,16 @@ static __always_inline void eno_compose(struct eno_socket *s)
 		s->local_len = s->raw_len;
 		return;
 	}
+	eno_permit_teps(s);
 	__builtin_memset(&s->local, 0, sizeof(s->local));
 	s->local.at[0] = ENO_KIND;
 	if (global) {
 		s->local.at[2] = global;
-		__builtin_memcpy(&s->local.at[3], s->teps.at, ENO_OPTION_MAX - 3);
-		s->local_len = s->teps_len + 3;
+		__builtin_memcpy(&s->local.at[3], s->permitted.at, ENO_OPTION_MAX - 3);
+		s->local_len = s->permitted_len + 3;
 	} else {
-		__builtin_memcpy(&s->local.at[2], s->teps.at, ENO_OPTION_MAX - 2);
-		s->local_len = s->teps_len + 2;
+		__builtin_memcpy(&s->local.at[2], s->permitted.at, ENO_OPTION_MAX - 2);
+		s->local_len = s->permitted_len + 2;
 	}
 	s->local.at[1] = s->local_len;
 }
@@ -86,6 +88,10 @@ static __always_inline void eno_on_connect(struct bpf_sock_ops *ctx)
 	if (!s || !s->enabled)
 		return;
 	eno_forget(s);
+	if (!eno_permits(s, ENO_POLICY_NO_CONNECT, bpf_ntohl(ctx->remote_port))) {
+		eno_disable(s, ENO_HOST_POLICY);
+		return;
+	}
 	eno_compose(s);
 	s->state = ENO_STATE_OFFERED;
 	eno_want_callbacks(ctx, ENO_CALLBACKS);
@@ -119,7 +125,7 @@ static __always_inline void eno_reserve(struct bpf_sock_ops *ctx, struct eno_soc
 	}
 	/* Section 4.7: no data in a SYN+ENO segment, so MSG_FASTOPEN goes without ENO */
 	if ((ctx->skb_tcp_flags & ENO_TH_SYN) && ctx->skb_len)
-		eno_disable(s, ENO_NO_ROOM);
+		eno_disable(s, ENO_FAST_OPEN);
 	else if (bpf_reserve_hdr_opt(ctx, len, 0))
 		eno_disable(s, ENO_NO_ROOM);
 }
@@ -145,6 +151,8 @@ static __always_inline void eno_write(struct bpf_sock_ops *ctx, struct eno_socke
 		return;
 	if (!(ctx->skb_tcp_flags & ENO_TH_SYN))
 		bpf_store_hdr_opt(ctx, ack, sizeof(ack), 0);
+	else if (eno_opens_fast(ctx))
+		eno_disable(s, ENO_FAST_OPEN); /* what was reserved becomes NOPs */
 	else
 		eno_store(ctx, &s->local, len);
 }

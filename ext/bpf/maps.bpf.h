@@ -12,8 +12,10 @@
  *               retransmitted SYN-ACKs carry the same bytes
  * eno_flows     by addresses, ports and initial sequence number: the cookie of
  *               that half-open connection, to recognise a retransmitted SYN
+ * eno_policy    array of one: what the host negotiates, written by 'pyeno attach'
+ * eno_fast_open array of one: not 0 if TCP Fast Open may be on for all listeners
  *
- * The last two are LRU: only requests the kernel itself holds get an entry,
+ * eno_requests and eno_flows are LRU: only requests the kernel itself holds get an entry,
  * since a SYN answered by a SYN cookie leaves no trace here either.
  */
 #ifndef ENO_MAPS_BPF_H
@@ -37,12 +39,13 @@ struct eno_bytes {
 struct eno_socket {
 	/* settings */
 	__u8 enabled, self_aware, role_b, fast_open;
-	__u8 teps_len, raw_len;
+	__u8 teps_len, raw_len, permitted_len;
 	/* the connection */
 	__u8 state, reason, crossed;
 	__u8 local_len, remote_len, transcript_len, sessid_len;
 	struct eno_outcome outcome;
-	struct eno_bytes teps, raw, local, remote;
+	struct eno_bytes teps, raw, permitted, local, remote;
+	__u64 tep_set[2], raw_set[2]; /* the TEPs of .teps and .raw: bit n for identifier n */
 	__u8 transcript[ENO_TRANSCRIPT_MAX] __attribute__((aligned(8))); /* once encrypted */
 	__u8 sessid[ENO_SESSID_MAX] __attribute__((aligned(8)));
 };
@@ -86,6 +89,8 @@ ENO_MAP(eno_requests, BPF_MAP_TYPE_LRU_HASH, sizeof(__u64), sizeof(struct eno_re
 	ENO_REQUESTS_MAX, 0);
 ENO_MAP(eno_flows, BPF_MAP_TYPE_LRU_HASH, sizeof(struct eno_flow), sizeof(__u64), ENO_REQUESTS_MAX,
 	0);
+ENO_MAP(eno_policy, BPF_MAP_TYPE_ARRAY, sizeof(__u32), sizeof(struct eno_policy), 1, 0);
+ENO_MAP(eno_fast_open, BPF_MAP_TYPE_ARRAY, sizeof(__u32), sizeof(__u32), 1, 0);
 
 static __always_inline int eno_same(const struct eno_bytes *a, const struct eno_bytes *b)
 {

@@ -28,6 +28,7 @@ enum {
 	/* linux/tcp.h; the last one is younger than the oldest headers we build with */
 	ENO_TCP_FASTOPEN = 23,
 	ENO_TCP_FASTOPEN_CONNECT = 30,
+	ENO_TCP_FASTOPEN_NO_COOKIE = 34,
 	ENO_TCP_BPF_SOCK_OPS_CB_FLAGS = 1008,
 };
 
@@ -110,6 +111,7 @@ static __always_inline int eno_set_teps(struct eno_socket *s, struct eno_work *w
 	bpf_loop(ENO_SUBOPTION_MAX, eno_check_tep_one, &walk, 0);
 	if (!w->chosen || w->local.reason || w->local.count != count)
 		return -ENO_EINVAL;
+	eno_name_teps(&w->local, s->tep_set);
 	__builtin_memcpy(s->teps.at, w->options + from, ENO_OPTION_MAX);
 	s->teps_len = count;
 	return 0;
@@ -123,6 +125,7 @@ static __always_inline int eno_set_raw(struct eno_socket *s, struct eno_work *w)
 	eno_parse_bytes(w, &w->local, &raw, w->options_len);
 	if (w->options_len && w->local.reason)
 		return -ENO_EINVAL;
+	eno_name_teps(&w->local, s->raw_set);
 	s->raw = raw;
 	s->raw_len = w->options_len;
 	return 0;
@@ -189,7 +192,7 @@ static __always_inline int eno_enable(struct bpf_sock *sk, struct eno_socket *s,
 {
 	int err = 0;
 
-	if (on && s->fast_open)
+	if (on && s->fast_open & ENO_FAST_OPEN_ON)
 		return -ENO_EOPNOTSUPP; /* section 4.7 */
 	if (on && sk->state == BPF_TCP_LISTEN)
 		err = eno_wake_listener(sk);
@@ -269,24 +272,37 @@ static __noinline int eno_set(struct bpf_sockopt *ctx)
 static __always_inline int eno_on_fast_open(struct bpf_sockopt *ctx)
 {
 	struct bpf_sock *sk = ctx->sk;
+	__u32 *value = ctx->optval;
 	struct eno_socket *s;
-	__u8 on = 0;
 
-	if (!eno_is_tcp(sk) || eno_read_int(ctx, -1, &on))
-		return 0;
-	s = on ? eno_create(sk) : bpf_sk_storage_get(&eno_sockets, sk, 0, 0);
+	if (!eno_is_tcp(sk) || ctx->optlen < (int)sizeof(*value) ||
+	    (void *)(value + 1) > ctx->optval_end)
+		return 0; /* TCP refuses it too */
+	s = eno_create(sk);
 	if (!s)
-		return 0;
-	if (on && s->enabled)
+		return -ENO_ENOMEM;
+	if (*value && s->enabled)
 		return -ENO_EOPNOTSUPP;
-	s->fast_open = on != 0;
+	switch (ctx->optname) {
+	case ENO_TCP_FASTOPEN_CONNECT:
+		eno_note_fast_open(s, ENO_FAST_OPEN_CONNECT, *value);
+		break;
+	case ENO_TCP_FASTOPEN_NO_COOKIE:
+		eno_note_fast_open(s, ENO_FAST_OPEN_NO_COOKIE, *value);
+		break;
+	default:
+		eno_note_fast_open(s, ENO_FAST_OPEN_LISTEN, *value);
+		/* after listen() nothing but this very option switches it on again */
+		eno_note_fast_open(s, ENO_FAST_OPEN_OFF, !*value && sk->state == BPF_TCP_LISTEN);
+	}
 	return 0;
 }
 
 static __always_inline int eno_is_fast_open(struct bpf_sockopt *ctx)
 {
 	return ctx->level == IPPROTO_TCP &&
-	       (ctx->optname == ENO_TCP_FASTOPEN || ctx->optname == ENO_TCP_FASTOPEN_CONNECT);
+	       (ctx->optname == ENO_TCP_FASTOPEN || ctx->optname == ENO_TCP_FASTOPEN_CONNECT ||
+		ctx->optname == ENO_TCP_FASTOPEN_NO_COOKIE);
 }
 
 #endif

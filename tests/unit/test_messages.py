@@ -103,7 +103,7 @@ def test_the_tep_says_how_long_pub_is(tep: int) -> None:
 
 @pytest.mark.parametrize("tep", PREFIXED)
 def test_pubkey_len_that_does_not_count_itself(tep: int) -> None:
-    """Section 5's text, "prefixed by a two-byte length", may be read so; the field is as long."""
+    """Section 5 says "prefixed by a two-byte length", too; the field is as long either way."""
     init1 = Init1((1,), NONCE, pub(tep, -2))
     assert parse_init1(encode_init1(init1) + b"ignored", tep) == init1
 
