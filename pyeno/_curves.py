@@ -42,14 +42,14 @@ class Nist:
     def public(self, key: Any) -> bytes:
         point: bytes = key.public_key().public_bytes(
             Encoding.X962, PublicFormat.CompressedPoint
-        )
+        )  # [8548:5-4]
         return point
 
     def decode(self, public: bytes) -> Any:
         """The point; ValueError unless it is valid (IEEE 1363 section A.16.10).
 
         OpenSSL checks that the coordinate is below p and the point on the curve; a
-        compressed one is not infinity, and with a cofactor of 1 that is all.
+        compressed one is not infinity, and with a cofactor of 1 that is all. [8548:5-5]
         """
         return ec.EllipticCurvePublicKey.from_encoded_point(self._curve, public)
 

@@ -13,7 +13,7 @@
 #include "fastopen.bpf.h"
 #include "walk.bpf.h"
 
-enum { ENO_TH_SYN = 0x02 }; /* in skb_tcp_flags */
+enum { ENO_TH_SYN = 0x02, ENO_TH_ACK = 0x10 }; /* in skb_tcp_flags */
 
 enum {
 	ENO_CALLBACKS = BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG | BPF_SOCK_OPS_PARSE_ALL_HDR_OPT_CB_FLAG,
@@ -36,13 +36,14 @@ static __always_inline struct eno_socket *eno_socket_of(struct bpf_sock_ops *ctx
 	return sk ? bpf_sk_storage_get(&eno_sockets, sk, 0, 0) : 0;
 }
 
-/* Section 4.2: b = 1 only if asked for, a = 1 only if application-aware. */
+/* Section 4.2: b = 1 only if asked for, a = 1 only if application-aware.
+ * [8547:4.2-4, 4.2-6, 4.2-9] */
 static __always_inline __u8 eno_global(const struct eno_socket *s)
 {
 	return (s->role_b ? ENO_GLOBAL_B : 0) | (s->self_aware ? ENO_GLOBAL_A : 0);
 }
 
-/* eno_offer() in fixed sizes, which is what the verifier can follow. */
+/* eno_offer() in fixed sizes, which is what the verifier can follow. [8547:4.7-2] */
 static __always_inline void eno_compose(struct eno_socket *s)
 {
 	__u8 global = eno_global(s);
@@ -70,6 +71,7 @@ static __always_inline void eno_forget(struct eno_socket *s)
 {
 	s->reason = 0;
 	s->crossed = 0;
+	s->syns = 0;
 	s->local_len = 0;
 	s->remote_len = 0;
 	s->transcript_len = 0;
@@ -97,7 +99,7 @@ static __always_inline void eno_on_connect(struct bpf_sock_ops *ctx)
 	eno_want_callbacks(ctx, ENO_CALLBACKS);
 }
 
-/* How many bytes of ENO this segment carries. */
+/* How many bytes of ENO this segment carries. [8547:4.6-1] */
 static __always_inline __u32 eno_due(const struct eno_socket *s, struct bpf_sock_ops *ctx)
 {
 	if (s->state != ENO_STATE_OFFERED && s->state != ENO_STATE_ENCRYPTED)
@@ -113,6 +115,11 @@ static __always_inline int eno_heard(struct bpf_sock_ops *ctx)
 	return ctx->bytes_acked > 1 || ctx->bytes_received;
 }
 
+static __always_inline int eno_is_syn_only(struct bpf_sock_ops *ctx)
+{
+	return (ctx->skb_tcp_flags & (ENO_TH_SYN | ENO_TH_ACK)) == ENO_TH_SYN;
+}
+
 static __always_inline void eno_reserve(struct bpf_sock_ops *ctx, struct eno_socket *s)
 {
 	__u32 len = eno_due(s, ctx);
@@ -123,9 +130,12 @@ static __always_inline void eno_reserve(struct bpf_sock_ops *ctx, struct eno_soc
 		eno_end_callbacks(ctx);
 		return;
 	}
-	/* Section 4.7: no data in a SYN+ENO segment, so MSG_FASTOPEN goes without ENO */
+	/* Section 4.7: no data in a SYN+ENO segment, so MSG_FASTOPEN goes without ENO
+	 * [8547:4.7-3, 4.7-21] */
 	if ((ctx->skb_tcp_flags & ENO_TH_SYN) && ctx->skb_len)
 		eno_disable(s, ENO_FAST_OPEN);
+	else if (eno_is_syn_only(ctx) && eno_gives_up(s))
+		eno_disable(s, ENO_NO_ANSWER);
 	else if (bpf_reserve_hdr_opt(ctx, len, 0))
 		eno_disable(s, ENO_NO_ROOM);
 }
@@ -144,6 +154,7 @@ static __always_inline void eno_store(struct bpf_sock_ops *ctx, const struct eno
 
 static __always_inline void eno_write(struct bpf_sock_ops *ctx, struct eno_socket *s)
 {
+	/* [8547:4.1-2, 4.1-4, 4.6-2] */
 	__u8 ack[ENO_HEADER_LEN] = { ENO_KIND, ENO_HEADER_LEN }; /* figure 3, N = 0 */
 	__u32 len = eno_due(s, ctx);
 
@@ -154,7 +165,9 @@ static __always_inline void eno_write(struct bpf_sock_ops *ctx, struct eno_socke
 	else if (eno_opens_fast(ctx))
 		eno_disable(s, ENO_FAST_OPEN); /* what was reserved becomes NOPs */
 	else
-		eno_store(ctx, &s->local, len);
+		eno_store(ctx, &s->local, len); /* [8547:4.1-7, 4.6-7] */
+	if (eno_is_syn_only(ctx) && s->syns < ENO_SYNS_MAX)
+		s->syns++;
 }
 
 /* The options of the segment at hand, into w. */
@@ -206,7 +219,7 @@ static __noinline int eno_on_active_established(struct bpf_sock_ops *ctx)
 	else
 		eno_disable(s, ENO_UNAVAILABLE);
 	bpf_sk_storage_delete(&eno_work, sk);
-	if (s->state != ENO_STATE_ENCRYPTED)
+	if (s->state != ENO_STATE_ENCRYPTED) /* [8547:4.6-3] */
 		eno_end_callbacks(ctx);
 	return 0;
 }
@@ -219,7 +232,7 @@ static __always_inline void eno_on_segment(struct bpf_sock_ops *ctx)
 }
 
 /* A SYN that crossed ours, seen by the ingress program: judged at once, so
- * that our SYN-ACK goes without ENO if it ruled encryption out. */
+ * that our SYN-ACK goes without ENO if it ruled encryption out. [8547:4.6-9] */
 static __always_inline void eno_on_crossing_syn(struct eno_socket *s, struct eno_work *w)
 {
 	if (s->state != ENO_STATE_OFFERED)
@@ -245,6 +258,7 @@ static __always_inline int eno_carries(struct bpf_sock_ops *ctx, struct eno_byte
 	__builtin_memset(found, 0, sizeof(*found));
 	found->at[0] = ENO_KIND;
 	len = bpf_load_hdr_opt(ctx, found->at, sizeof(found->at), 0);
+	/* [8547:4.1-3, 4.1-10] */
 	return len > 0 || len == -28 /* ENOSPC: longer than any we sent */;
 }
 

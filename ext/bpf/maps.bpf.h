@@ -42,6 +42,7 @@ struct eno_socket {
 	__u8 teps_len, raw_len, permitted_len;
 	/* the connection */
 	__u8 state, reason, crossed;
+	__u8 syns; /* SYN-only segments sent with ENO */
 	__u8 local_len, remote_len, transcript_len, sessid_len;
 	struct eno_outcome outcome;
 	struct eno_bytes teps, raw, permitted, local, remote;
@@ -105,7 +106,7 @@ static __always_inline void eno_disable(struct eno_socket *s, __u8 reason)
 	s->reason = reason;
 }
 
-/* Section 4.8: A's option, then B's, exactly as sent. */
+/* Section 4.8: A's option, then B's, exactly as sent. [8547:4.8-3, 4.8-4, 4.8-5] */
 static __always_inline void eno_transcribe(struct eno_socket *s)
 {
 	__u32 len = s->outcome.local_b ? s->remote_len : s->local_len;

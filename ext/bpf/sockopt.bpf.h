@@ -163,7 +163,7 @@ static __always_inline int eno_read_int(struct bpf_sockopt *ctx, __u32 max, __u8
 	return 0;
 }
 
-/* Section 5.1: at least 33 bytes, once, after the key exchange. */
+/* Section 5.1: at least 33 bytes, once, after the key exchange. [8547:5.1-13] */
 static __noinline int eno_set_sessid(struct bpf_sockopt *ctx, struct eno_socket *s)
 {
 	if (!s || s->state != ENO_STATE_ENCRYPTED)
@@ -231,9 +231,9 @@ static __always_inline int eno_set_setting(struct bpf_sockopt *ctx, struct bpf_s
 
 	switch (ctx->optname) {
 	case TCP_ENO_SELF_AWARE:
-		return eno_read_int(ctx, 2, &s->self_aware);
+		return eno_read_int(ctx, 2, &s->self_aware); /* [8547:4.2-7] */
 	case TCP_ENO_ROLEOVERRIDE:
-		return eno_read_int(ctx, 1, &s->role_b);
+		return eno_read_int(ctx, 1, &s->role_b); /* [8547:4.2-5] */
 	case TCP_ENO_ENABLED:
 		err = eno_read_int(ctx, 1, &on);
 		if (!err && on && !s->teps_len && !s->raw_len)

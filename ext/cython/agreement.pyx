@@ -124,7 +124,7 @@ cdef class KeyPair:
             raise say.not_on_curve() from None
         es = agree(self.curve, self.key, point)
         # "MUST check whether the computed Diffie-Hellman shared secret is the all-zero
-        # value and abort if so"; OpenSSL's status is not relied on
+        # value and abort if so"; OpenSSL's status is not relied on [8548:5-7]
         if not self.curve.starts and sodium.is_zero(es.data, es.size):
             raise say.low_order()
         return es

@@ -54,7 +54,7 @@ class KeyPair:
         except ValueError:
             raise say.low_order() from None
         # "MUST check whether the computed Diffie-Hellman shared secret is the all-zero
-        # value and abort if so"; OpenSSL's status is not relied on
+        # value and abort if so"; OpenSSL's status is not relied on [8548:5-7]
         if not curve.starts and not any(es):
             raise say.low_order()
         return Secret(es)

@@ -43,7 +43,7 @@ def encode_public(tep: int, public: bytes, remote: bytes = b"") -> bytes:
     """Pub_A or Pub_B: the public key, behind pubkey_len where the TEP has that field.
 
     ``remote``: the other host's Pub; whether its pubkey_len counts its own two
-    bytes decides whether ours does.
+    bytes decides whether ours does. [8548:5-3, 5-9]
     """
     if not ECDHE[tep].pubkey_len:
         return public

@@ -99,6 +99,7 @@ def fresh(twin: Any, tep: int) -> Any:
     return pair(twin, tep, b"\x01" * ECDHE[tep].secret_len)
 
 
+@pytest.mark.rfc("8548:5-6")
 @pytest.mark.parametrize(("tep", "scalar", "point", "result"), RFC_7748)
 def test_rfc_7748_vectors(twin: Any, tep: int, scalar: str, point: str, result: str) -> None:
     assert pair(twin, tep, scalar).exchange(bytes.fromhex(point)).export().hex() == result
@@ -137,6 +138,7 @@ def test_fresh_keys_agree(twin: Any, twins: Any, tep: int) -> None:
         assert mine.export() == yours.export() != bytes(size)
 
 
+@pytest.mark.rfc("8548:5-7")
 @pytest.mark.parametrize(("tep", "point"), LOW_ORDER)
 def test_all_zero_secret_aborts(twin: Any, tep: int, point: bytes) -> None:
     """Section 5: "MUST check whether the computed Diffie-Hellman shared secret
@@ -156,6 +158,7 @@ def test_u_coordinates_beyond_p(twin: Any, tep: int, p: int, u: int, size: int) 
     assert reduced.export() == beyond.export()
 
 
+@pytest.mark.rfc("8548:5-5")
 @pytest.mark.parametrize(("tep", "point"), NO_POINTS)
 def test_no_point_of_the_curve(twin: Any, tep: int, point: bytes) -> None:
     """Section 5: "MUST validate these pubkey values" (IEEE 1363 A.16.10)."""
@@ -171,6 +174,7 @@ def test_small_coordinates_are_points(twin: Any, tep: int, x: int) -> None:
             assert any(fresh(twin, tep).exchange(compressed(tep, value, start)).export())
 
 
+@pytest.mark.rfc("8548:5-4", "8548:5-5")
 @pytest.mark.parametrize("tep", [P256, P521])
 @pytest.mark.parametrize("start", [0, 1, 4, 5, 6, 7, 0x82, 0xFF])
 def test_compressed_points_only(twin: Any, tep: int, start: int) -> None:

@@ -22,6 +22,7 @@ PREFIXED = [Tep.TCPCRYPT_ECDHE_P256, Tep.TCPCRYPT_ECDHE_P521]
 NONCE, PUBLIC = bytes(range(32)), bytes(range(100, 132))
 
 
+@pytest.mark.rfc("8548:4.1-1", "8548:4.1-2", "8548:4.1-3", "8548:4.1-4")
 def test_init1_is_the_figure() -> None:
     message = encode_init1(Init1((1, 0x10), NONCE, PUBLIC))
     assert message == (
@@ -31,6 +32,7 @@ def test_init1_is_the_figure() -> None:
     assert message_len(message, INIT1_MAGIC) == len(message) == 77
 
 
+@pytest.mark.rfc("8548:4.1-6", "8548:4.1-8", "8548:4.1-9")
 def test_init2_is_the_figure() -> None:
     message = encode_init2(Init2(2, NONCE, PUBLIC))
     expected = bytes.fromhex("097105e0") + (74).to_bytes(4, "big") + b"\x00\x02"
@@ -38,6 +40,7 @@ def test_init2_is_the_figure() -> None:
     assert message_len(message, INIT2_MAGIC) == len(message) == 74
 
 
+@pytest.mark.rfc("8548:4.1-2", "8548:4.1-5")
 @given(st.lists(st.integers(0, 0xFFFF), max_size=255), st.binary(max_size=40))
 def test_parse_is_the_inverse_and_ignores_what_follows(
     ciphers: list[int], ignored: bytes
@@ -47,6 +50,7 @@ def test_parse_is_the_inverse_and_ignores_what_follows(
     assert parse_init1(encode_init1(init1) + ignored, CURVE25519) == init1
 
 
+@pytest.mark.rfc("8548:4.1-10")
 def test_init2_ignores_what_follows() -> None:
     init2 = Init2(0x10, NONCE, PUBLIC)
     assert parse_init2(encode_init2(init2) + b"later", CURVE25519) == init2
@@ -91,6 +95,7 @@ def pub(tep: int, counted: int = 0) -> bytes:
     return prefix + bytes(range(scheme.public_len))
 
 
+@pytest.mark.rfc("8548:5-3", "8548:5-9")
 @pytest.mark.parametrize("tep", ECDHE, ids=hex)
 def test_the_tep_says_how_long_pub_is(tep: int) -> None:
     """Section 5's figure; "ignored" bytes are no part of it."""
@@ -108,6 +113,7 @@ def test_pubkey_len_that_does_not_count_itself(tep: int) -> None:
     assert parse_init1(encode_init1(init1) + b"ignored", tep) == init1
 
 
+@pytest.mark.rfc("8548:5-3")
 @pytest.mark.parametrize("tep", PREFIXED)
 @pytest.mark.parametrize("counted", [-67, -33, -3, -1, 1, 2, 221, 65000])
 def test_wrong_pubkey_len(tep: int, counted: int) -> None:

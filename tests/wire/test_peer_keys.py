@@ -64,6 +64,7 @@ CASES = [
 ]  # fmt: skip
 
 
+@pytest.mark.rfc("8548:3.3-6", "8548:5-5")
 @pytest.mark.parametrize("role", "AB")
 @pytest.mark.parametrize(
     ("tep", "public", "says"),

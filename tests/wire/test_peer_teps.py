@@ -38,6 +38,7 @@ def talk(facing: Facing, tep: int) -> None:
     assert MARKER not in facing.wire()
 
 
+@pytest.mark.rfc("8548:5-13", "8548:5-14", "8548:5-15")
 @either_role
 @pytest.mark.parametrize("aead", list(Aead))
 @every_tep
@@ -50,6 +51,7 @@ def test_each_with_each_aead(field: Field, tep: int, aead: Aead, role: str) -> N
         assert facing.opened().eno.role is Role(role)
 
 
+@pytest.mark.rfc("8548:5-3", "8548:5-4")
 @either_role
 @pytest.mark.parametrize("tep", PREFIXED, ids=NAMES.get)
 def test_pub_field(field: Field, tep: int, role: str) -> None:
