@@ -1,8 +1,10 @@
 """The key exchange (RFC 8548 section 3.3)."""
 
 import random
+from typing import Any
 
 import pytest
+from tcpcrypt_vectors import HANDSHAKES
 
 from pyeno.constants import ECDHE, Role, Tep
 from pyeno.errors import LocalProtocolError, RemoteProtocolError
@@ -212,3 +214,44 @@ def test_public_keys_are_validated(tep: int, start: int, says: str) -> None:
         with pytest.raises(RemoteProtocolError, match=says):
             end.receive(message)
         assert end.state is HandshakeState.FAILED
+
+
+class Vector:
+    """What one host draws in a vector."""
+
+    def __init__(self, vector: dict[str, Any], host: str) -> None:
+        self.nonce = bytes.fromhex(vector[f"nonce_{host}"])
+        self.private = bytes.fromhex(vector[f"private_{host}"])
+
+    def public(self, size: int) -> bytes:
+        assert size == len(self.nonce)
+        return self.nonce
+
+    def secret(self, size: int) -> Secret:
+        assert size == len(self.private)
+        return Secret(self.private)
+
+
+PLAIN = {
+    label: vector
+    for label, vector in HANDSHAKES.items()
+    if not vector.get("ignored_a") and not vector.get("ignored_b")
+}
+
+
+@pytest.mark.parametrize("label", PLAIN)
+def test_init_messages_are_the_vectors(label: str) -> None:
+    """Every byte of Init1 and Init2, and ES, for the private keys of an independent reading."""
+    h = PLAIN[label]
+    a = Handshake(
+        role=Role.A, tep=h["tep"], aeads=tuple(h["ciphers_a"]), randomness=Vector(h, "a")
+    )
+    b = Handshake(role=Role.B, tep=h["tep"], aeads=(h["aead"],), randomness=Vector(h, "b"))
+    init1 = a.start()
+    assert init1.hex() == h["init1"]
+    in_b = b.receive(init1)
+    assert in_b is not None and in_b[1].hex() == h["init2"]
+    in_a = a.receive(in_b[1])
+    assert in_a is not None
+    for agreed in in_a[0], in_b[0]:
+        assert agreed.es.export().hex() == h["es"] and agreed.aead == h["aead"]
