@@ -20,6 +20,7 @@ from wire.tun import Namespace, Tun
 
 from pyeno import attach, mounts
 from pyeno.errors import KernelError
+from pyeno.policy import Policy
 
 
 class Attached(NamedTuple):
@@ -130,7 +131,7 @@ def change(attached: Attached) -> Iterator[Callable[..., attach.Status]]:
         return attach.attach(*where, changes=changes)  # type: ignore[arg-type]
 
     yield changed
-    changed(connect=True, listen=True, teps=None, skip_ports=())
+    changed(**Policy()._asdict())
 
 
 @pytest.fixture

@@ -132,6 +132,7 @@ def test_other_abi_version(sock: socket.socket, monkeypatch: pytest.MonkeyPatch)
         kernel.configure(sock, teps=b"\x23")
 
 
+@pytest.mark.rfc("8547:5.1-3")
 def test_reading_what_there_is_not(wire: Wire, sock: socket.socket) -> None:
     options = [kernel.TCP_ENO_ROLE, kernel.TCP_ENO_NEGTEP, kernel.TCP_ENO_PEER_AWARE,
                kernel.TCP_ENO_TRANSCRIPT, kernel.TCP_ENO_SESSID]  # fmt: skip
@@ -219,6 +220,7 @@ def test_other_sockets_have_no_eno(wire: Wire, kind: tuple[int, ...]) -> None:
         assert kernel.version(sock) is None
 
 
+@pytest.mark.rfc("8547:4.7-4", "8547:4.7-21")
 @pytest.mark.parametrize("option", [23, 30], ids=["listener", "connect"])
 def test_fast_open_and_eno_exclude_each_other(wire: Wire, option: int) -> None:
     """RFC 8547 section 4.7."""
