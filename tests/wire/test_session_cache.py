@@ -50,6 +50,7 @@ def cached(attached: Attached) -> list[bytes]:
 # -- used once ---------------------------------------------------------------------------
 
 
+@pytest.mark.rfc("8548:3.5-30")
 def test_racing_openers_propose_it_once(keeper: Keeper, wire: Wire) -> None:
     """Many connections at one moment: one resumes, the others exchange keys."""
     for _ in range(3):
@@ -60,6 +61,7 @@ def test_racing_openers_propose_it_once(keeper: Keeper, wire: Wire) -> None:
         assert sum(r.resumed for r in results) == 2
 
 
+@pytest.mark.rfc("8548:3.5-30", "8548:3.5-31")
 def test_racing_proposals_are_accepted_once(keeper: Keeper, wire: Wire) -> None:
     """Hosts that copied each other's memory, or a replayed SYN."""
     for _ in range(3):
@@ -277,6 +279,7 @@ def test_the_hosts_policy(keeper: Keeper, token: bytes, change: Callable[..., An
 # -- flush -----------------------------------------------------------------------------
 
 
+@pytest.mark.rfc("8548:3.5-39")
 def test_flush_of_a_connection(keeper: Keeper) -> None:
     """ "any cache state that ... resulted from establishing the connection"."""
     first = keeper.prime()
@@ -473,6 +476,7 @@ def test_secrets_leave_the_map(keeper: Keeper, attached: Attached) -> None:
         assert not any(session.ss in value for value in requests), end
 
 
+@pytest.mark.rfc("8548:3.5-27")
 def test_a_full_cache_forgets_the_least_recently_used(
     keeper: Keeper, attached: Attached
 ) -> None:
