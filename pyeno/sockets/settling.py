@@ -17,6 +17,20 @@ from pyeno.sockets.info import Info
 from pyeno.sockets.link import Link
 from pyeno.sockets.raw import deadline_after, ready, reset, wait
 
+# never plain TCP: the peer may encrypt, or does
+_UNKNOWN = {
+    Reason.UNAVAILABLE: (
+        errno.ENOPROTOOPT,
+        "the BPF programs were detached while this connection opened: whether it is "
+        "encrypted cannot be told any more; connection reset, connect again",
+    ),
+    Reason.FORGOTTEN: (
+        errno.ENOBUFS,
+        "the peer encrypts, but too many half-open connections pushed out what was agreed "
+        "with it; connection reset, let it connect again",
+    ),
+}
+
 
 class Settling(socket.socket):
     """What is known of the connection, and how it came to be known."""
@@ -95,8 +109,10 @@ class Settling(socket.socket):
                 self._info = Info(result, None)
                 if not connected or result.state is State.OFFERED:
                     return False
-                if self._configured and result.reason is Reason.UNAVAILABLE:
-                    self._refuse_unknown()
+                if result.reason is Reason.FORGOTTEN or (
+                    self._configured and result.reason is Reason.UNAVAILABLE
+                ):
+                    self._refuse_unknown(result.reason)
                 elif self._config.require:
                     self._refuse(result.reason)
             self._settled = True
@@ -135,13 +151,9 @@ class Settling(socket.socket):
             reason,
         )
 
-    def _refuse_unknown(self) -> None:
+    def _refuse_unknown(self, reason: Reason) -> None:
         reset(self)
-        self._refused = KernelError(
-            errno.ENOPROTOOPT,
-            "the BPF programs were detached while this connection opened: whether it is "
-            "encrypted cannot be told any more; connection reset, connect again",
-        )
+        self._refused = KernelError(*_UNKNOWN[reason])
 
     def _encrypted(self) -> Link | None:
         """The link, or None where the plain socket is to be used.
