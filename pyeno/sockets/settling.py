@@ -89,7 +89,7 @@ class Settling(socket.socket):
             connected = connected or self._connected()
             result = kernel.result(self) if self._seeded else kernel.NO_ENTROPY
             self._state = result.state
-            if result.state is State.ENCRYPTED:
+            if result.state is State.ENCRYPTED:  # [8547:4.6-10, 4.6-11] [8548:3.2-9, 3.2-11]
                 self._adopt(result)
             else:
                 self._info = Info(result, None)
@@ -112,7 +112,7 @@ class Settling(socket.socket):
             result.transcript,
         )
         # TCP's unauthenticated URG flag must not take a byte out of the stream of frames
-        # (RFC 8548 section 3.7)
+        # (RFC 8548 section 3.7) [8547:5-15]
         self.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
         connection = tep.create_connection(outcome, self._config)
         self._link = Link(self, connection, self._config.handshake_timeout)
@@ -148,6 +148,7 @@ class Settling(socket.socket):
 
         While a SYN with ENO may be sent or is unanswered neither is right: a byte
         written now could leave as plaintext on a connection whose ENO then succeeds.
+        [8547:4.6-13] [8548:3.2-10]
         """
         if not self._settled and not self._listening and not self._settle():
             self._await_connected()

@@ -38,6 +38,7 @@ Change = Callable[..., attach.Status]
 BOTH = teps("2123")
 
 
+@pytest.mark.rfc("8548:5-11")
 @pytest.mark.parametrize(
     ("permitted", "chosen"), [((0x21,), 0x21), ((0x23,), 0x23), ((0x22, 0x23), 0x23)]
 )
@@ -53,6 +54,7 @@ def test_only_permitted_teps_are_offered(
         assert ends.active.transcript.hex() == "45042123" + "45040123"
 
 
+@pytest.mark.rfc("8548:3.2-1")
 def test_order_and_bits_stay(wire: Wire, change: Change) -> None:
     change(teps=(0x22, 0x30, 0x7F))
     offered = teps("7f21302223", self_aware=1)
@@ -60,6 +62,7 @@ def test_order_and_bits_stay(wire: Wire, change: Change) -> None:
         assert_encrypted(ends, bytes.fromhex("4506027f3022"), bytes.fromhex("45040122"))
 
 
+@pytest.mark.rfc("8548:5-11")
 def test_only_permitted_teps_are_answered(field: Field, change: Change) -> None:
     """The peer offers both, most wanted one first; the listener would take either."""
     change(teps=(0x21,))

@@ -23,6 +23,7 @@ _ports = itertools.count(6100)
 # paragraphs: "a per-connection mandatory encryption mode that automatically aborts")
 
 
+@pytest.mark.rfc("8547:4.7-23")
 def test_opener_requires(wire: Wire) -> None:
     """The peer has no ENO: reset, and the application's data never leaves."""
     with plain_listener(wire) as listener, wire.capture(wire.b) as seen:
@@ -36,6 +37,7 @@ def test_opener_requires(wire: Wire) -> None:
     assert not any(s.payload for s in seen.segments)
 
 
+@pytest.mark.rfc("8547:4.7-23")
 def test_listener_requires(wire: Wire) -> None:
     """Data that a plain opener has already sent is not delivered either."""
     with (
@@ -122,6 +124,7 @@ def test_commands_without_eno_opposite(wire: Wire) -> None:
 AWARE: list[Any] = [False, True, "mandatory"]
 
 
+@pytest.mark.rfc("8547:4.2-7", "8547:4.2-8")
 @pytest.mark.parametrize(("one", "two"), [*itertools.product(AWARE, AWARE)])
 def test_application_aware(wire: Wire, one: Any, two: Any) -> None:
     """Each sees the other's bit; "mandatory" disables ENO unless the other is aware."""
@@ -201,6 +204,7 @@ def test_commands_required_and_mandatory(wire: Wire, opener: bool) -> None:
 # -- roles (RFC 8547 section 4.3)
 
 
+@pytest.mark.rfc("8547:4.3-4")
 def test_role_b_to_a_listener(wire: Wire) -> None:
     """Two hosts with b = 1: plain TCP."""
     with pair(wire, Config(role_b=True)) as (a, b):

@@ -125,6 +125,7 @@ def lossy(attached: Attached) -> Iterator[tuple[LossyLink, Host]]:
 _ports = itertools.count(23000)
 
 
+@pytest.mark.rfc("8547:4.2-5", "8547:4.3-1")
 @pytest.mark.parametrize("losses", THEIRS, ids=lambda losses: "+".join(losses) or "nothing")
 @pytest.mark.parametrize("role_b", [False, True])
 def test_opposite_an_rfc_only_host(
