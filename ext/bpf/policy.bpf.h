@@ -51,9 +51,11 @@ static __always_inline int eno_permits(const struct eno_socket *s, __u32 refusal
 
 	if (!p || p->flags & refusal || eno_skips_port(p, port))
 		return 0;
-	if (s->raw_len)
-		return !((s->raw_set[0] & p->forbidden[0]) | (s->raw_set[1] & p->forbidden[1]));
-	return ((s->tep_set[0] & ~p->forbidden[0]) | (s->tep_set[1] & ~p->forbidden[1])) != 0;
+	if (s->want.raw_len)
+		return !((s->want.raw_set[0] & p->forbidden[0]) |
+			 (s->want.raw_set[1] & p->forbidden[1]));
+	return ((s->want.tep_set[0] & ~p->forbidden[0]) |
+		(s->want.tep_set[1] & ~p->forbidden[1])) != 0;
 }
 
 struct eno_permission {
@@ -66,9 +68,9 @@ static long eno_permit_one(__u32 i, struct eno_permission *permission)
 	__u32 at = s->permitted_len;
 	__u8 tep;
 
-	if (i >= s->teps_len || i >= ENO_OPTION_MAX)
+	if (i >= s->want.teps_len || i >= ENO_OPTION_MAX)
 		return 1;
-	tep = s->teps.at[i];
+	tep = s->want.teps.at[i];
 	ENO_KEEP(at);
 	if (!eno_permits_tep(tep) || at >= ENO_OPTION_MAX)
 		return 0;
