@@ -70,6 +70,14 @@ class TepConnection(Protocol):
     def ended(self) -> bool:
         """The peer's end of stream has been authenticated; data may be unread."""
 
+    def dataless(self, head: bytes) -> tuple[int, bool]:
+        """Of the stream bytes that come next: (how many are whole frames without
+        application data, whether data are among what follows them).
+
+        Nothing is authenticated by that; it tells what can be received without
+        taking data out of the kernel.
+        """
+
     @property
     def awaited(self) -> int:
         """Authenticated application bytes ready to be read."""

@@ -32,7 +32,7 @@ from pyeno.tcpcrypt.keylog import KeyLog
 from pyeno.tcpcrypt.keyschedule import Generations, KeySchedule
 from pyeno.tcpcrypt.schemes import Randomness
 from pyeno.tcpcrypt.system import SYSTEM
-from pyeno.tcpcrypt.traffic import Traffic
+from pyeno.tcpcrypt.traffic import Traffic, dataless
 
 _EVENT_READ = 1 << 16
 
@@ -124,6 +124,11 @@ class Connection:
     @property
     def buffered(self) -> int:
         return 0 if self._keys is None else self._keys.opener.buffered
+
+    def dataless(self, head: bytes) -> tuple[int, bool]:
+        if self._keys is None or self.awaited or self.buffered:
+            return 0, True
+        return dataless(head)
 
     @property
     def frame_data(self) -> int:

@@ -10,12 +10,13 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from pyeno._values import Buffer
-from pyeno.constants import FRAME_DATA_MAX, Aead
+from pyeno.constants import AEAD_TAG_LEN, FLAGS_LEN, FRAME_DATA_MAX, FRAME_HEADER_LEN, Aead
 from pyeno.errors import LocalProtocolError, RemoteProtocolError
 from pyeno.tcpcrypt.agreement import Secret
 from pyeno.tcpcrypt.framer import Opener, Sealer
 from pyeno.tcpcrypt.keyschedule import Generations
 
+CLEN_MIN = FLAGS_LEN + AEAD_TAG_LEN
 URGENT_DATA_MAX = FRAME_DATA_MAX - 2
 """Application bytes in a frame with an urgent field, at most."""
 ANSWERS_MAX = 64
@@ -27,6 +28,19 @@ EMPTY_REKEYS_MAX = 2
 Log = Callable[[Generations, Secret, bool], None]
 Wish = TypeVar("Wish")
 Taken = TypeVar("Taken", int, bytes)
+
+
+def dataless(head: bytes) -> tuple[int, bool]:
+    """(bytes of the whole frames without data it begins with, whether one with data
+    follows), by the frames' clen alone (section 4.2)."""
+    at = 0
+    while len(head) - at >= FRAME_HEADER_LEN:
+        if int.from_bytes(head[at + 1 : at + 3]) != CLEN_MIN:
+            return at, True
+        if len(head) - at < FRAME_HEADER_LEN + CLEN_MIN:
+            break
+        at += FRAME_HEADER_LEN + CLEN_MIN
+    return at, False
 
 
 class Traffic:
@@ -98,9 +112,11 @@ class Traffic:
 
     def owed(self) -> bytes:
         """Frames that wait for no data: a rekeying of this host's, answers to the peer's."""
-        due = self._answer_due
+        due = False
+        if self._answer_due:  # the receiving thread may set it again from here on
+            self._answer_due, due = False, True
         announce = (due or self._announcing) and self._unannounced
-        self._announcing = self._answer_due = False
+        self._announcing = False
         if self.sealer.finished:  # no frame follows FINp
             return b""
         frames = [self.sealer.seal(b"")] if announce else []
