@@ -383,6 +383,7 @@ cdef class Opener:
         with nogil:
             opener_open_ahead(&self.o)
         self.busy = False
+        self.tell()
 
     def rekey(self, Secret key not None):
         self.check()

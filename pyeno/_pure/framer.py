@@ -288,6 +288,7 @@ class Opener:
             self._tell()
             while clen := self._frame_openable():
                 self._open_frame(clen)
+            self._tell()
 
     def rekey(self, key: Secret) -> None:
         with self._turn:
