@@ -103,7 +103,7 @@ class Connection:
 
     @property
     def remote_generation(self) -> int:
-        return 0 if self._keys is None else self._keys.receiving.generation
+        return 0 if self._keys is None else self._keys.remote_generation
 
     @property
     def unanswered(self) -> bool:

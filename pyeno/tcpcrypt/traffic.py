@@ -81,7 +81,12 @@ class Traffic:
     @property
     def unanswered(self) -> bool:
         """This host initiated rekeying and the peer has yet to follow."""
-        return self.receiving.generation < self.sending.generation
+        return self.remote_generation < self.sending.generation
+
+    @property
+    def remote_generation(self) -> int:
+        """Of the frames authenticated, whatever key was got ready for the next one."""
+        return self.opener.generation
 
     # -- sending -------------------------------------------------------------
 
@@ -122,7 +127,7 @@ class Traffic:
         frames = [self.sealer.seal(b"")] if announce else []
         # "MUST immediately increment its local generation number to match": one frame for
         # each generation, since a receiver counts frames
-        while due and self.sending.generation < self.receiving.generation:
+        while due and self.sending.generation < self.remote_generation:
             if len(frames) >= ANSWERS_MAX:
                 self._answer_due = True
                 break
@@ -214,8 +219,8 @@ class Traffic:
         now ahead; it is sealed by owed(), which the caller keeps in stream order."""
         if self.opener.generation != self.receiving.generation:
             return
-        self._raised(self.receiving.generation)
-        behind = self.sending.generation < self.receiving.generation
+        self._raised(self.remote_generation)
+        behind = self.sending.generation < self.remote_generation
         if behind and self.opener.empty_rekeys != self._empty_rekeys:
             self._empty_unanswered += 1
         self._empty_rekeys = self.opener.empty_rekeys

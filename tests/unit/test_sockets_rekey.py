@@ -166,7 +166,7 @@ def test_a_forged_rekey_bit_aborts() -> None:
             b.recv(9)
         with pytest.raises(ConnectionResetError):
             peer.recv(9)
-        assert b.eno.generation == 0
+        assert b.eno.generation == b.eno.remote_generation == 0
 
 
 # -- ends (section 3.7) -------------------------------------------------------------

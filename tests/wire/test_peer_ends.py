@@ -1,6 +1,7 @@
 """Ends of the stream on the wire (RFC 8548 section 3.7): half-closed, late, cut, reset."""
 
 import socket
+import threading
 import time
 
 import pytest
@@ -22,10 +23,12 @@ def test_half_closed_one_reads_on(wire: Wire, size: int) -> None:
             one.shutdown(socket.SHUT_WR)
             assert other.recv(99) == b"the last words" and other.recv(99) == b""
             if one is a:
-                b.sendall(bytes(size))
+                sender = threading.Thread(target=b.sendall, args=[bytes(size)])
+                sender.start()
                 got = 0
                 while got < size:
                     got += len(a.recv(1 << 20))
+                sender.join()
                 assert got == size
 
 
