@@ -1,7 +1,7 @@
 """The numbers of RFC 8547 and RFC 8548, under the RFCs' own names."""
 
 from enum import Enum, IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 # RFC 8547 section 4.1, figures 1 and 4
 ENO_KIND: Final = 69
@@ -54,13 +54,37 @@ class Role(Enum):
 
 
 class Tep(IntEnum):
-    """TEP identifiers (RFC 8547 table 3, RFC 8548 table 4)."""
+    """TEP identifiers (RFC 8547 table 3, RFC 8548 table 4). [8548:7-1]"""
 
     EXPERIMENTAL = 0x20
     TCPCRYPT_ECDHE_P256 = 0x21
     TCPCRYPT_ECDHE_P521 = 0x22
     TCPCRYPT_ECDHE_Curve25519 = 0x23
     TCPCRYPT_ECDHE_Curve448 = 0x24
+
+
+class Ecdhe(NamedTuple):
+    """How long a key-agreement scheme's keys are, in bytes (RFC 8548 section 5)."""
+
+    secret_len: int
+    """private keys, and ES"""
+    public_len: int
+    """the bare public key: a compressed point, or a u coordinate"""
+    pubkey_len: int = 0
+    """what the field of that name says, which counts its own two bytes; 0: no such field"""
+
+    @property
+    def pub_len(self) -> int:
+        """Pub_A and Pub_B as transmitted."""
+        return self.pubkey_len or self.public_len
+
+
+ECDHE: Final[dict[int, Ecdhe]] = {
+    Tep.TCPCRYPT_ECDHE_P256: Ecdhe(32, 33, 35),
+    Tep.TCPCRYPT_ECDHE_P521: Ecdhe(66, 67, 69),
+    Tep.TCPCRYPT_ECDHE_Curve25519: Ecdhe(32, 32),
+    Tep.TCPCRYPT_ECDHE_Curve448: Ecdhe(56, 56),
+}
 
 
 class Aead(IntEnum):
@@ -115,6 +139,11 @@ class Reason(IntEnum):
     SYN_CHANGED = 14
     NO_ROOM = 15
     MALFORMED = 16
+    FORGOTTEN = 17
+    HOST_POLICY = 18
+    NO_ENTROPY = 19
+    FAST_OPEN = 20
+    NO_ANSWER = 21
 
     @property
     def slug(self) -> str:

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from pyeno import attach, kernel, mounts
+from pyeno import attach, entropy, kernel, mounts
+from pyeno.constants import ECDHE
 from pyeno.errors import KernelError
 
 # TCP_BPF_SOCK_OPS_CB_FLAGS in bpf_setsockopt
@@ -175,10 +176,8 @@ def _check_backend() -> Check:
 
 
 def _check_entropy() -> Check:
-    """RFC 8547 section 9 and RFC 8548 section 8: no ENO without randomness."""
-    try:
-        os.getrandom(1, os.GRND_NONBLOCK)
-    except BlockingIOError:
+    """RFC 8547 section 10 and RFC 8548 section 8: no ENO without randomness."""
+    if not entropy.ready():
         return Check("entropy", False, "the generator is not ready", "apt install rng-tools5")
     return Check("entropy", True, "getrandom() is ready")
 
@@ -190,6 +189,23 @@ def _check_aeads() -> Check:
     if detail:
         return Check("aeads", True, detail)
     return Check("aeads", False, "none", "pip install --upgrade PyNaCl cryptography")
+
+
+def _check_teps() -> Check:
+    """RFC 8548 table 2; which of them are offered is for ``Config.teps`` to say."""
+    from pyeno import tep
+    from pyeno._crypto import agreement_provider, has_curve
+
+    able = [
+        f"{tep.name(number)} by {agreement_provider(number)}"
+        for number in ECDHE
+        if has_curve(number)
+    ]
+    lacking = [tep.name(number) for number in ECDHE if not has_curve(number)]
+    if lacking:
+        mend = "pip install --force-reinstall cryptography"
+        return Check("teps", False, f"{', '.join(able)}; no {', '.join(lacking)}", mend)
+    return Check("teps", True, ", ".join(able))
 
 
 def _check_demo_tools() -> Check:
@@ -213,5 +229,6 @@ _CHECKS: Final = (
     _check_backend,
     _check_entropy,
     _check_aeads,
+    _check_teps,
     _check_demo_tools,
 )

@@ -31,14 +31,22 @@ TCP_ENO_RAW: Final = TCP_ENO_BASE + 11
 TCP_ENO_VERSION: Final = TCP_ENO_BASE + 12
 TCP_ENO_RESULT: Final = TCP_ENO_BASE + 13
 TCP_ENO_CONFIG: Final = TCP_ENO_BASE + 14
+TCP_ENO_SESSION_PUT: Final = TCP_ENO_BASE + 15
+TCP_ENO_SESSION_TAKE: Final = TCP_ENO_BASE + 16
+TCP_ENO_SESSION_FLUSH: Final = TCP_ENO_BASE + 17
 
-ABI_VERSION: Final = 1
+ABI_VERSION: Final = 2
 OPTION_ROOM: Final = 40
 """bytes to offer getsockopt for TCP_ENO_TEPS and TCP_ENO_RAW"""
 TRANSCRIPT_ROOM: Final = 80
 SESSION_ID_ROOM: Final = 64
 
-_RESULT = struct.Struct("8B80s")
+TOKEN_LEN: Final = 8
+NONCE_MAX: Final = 8
+"""bytes of a resumption nonce at most (RFC 8548 section 3.5)"""
+
+_RESULT = struct.Struct("=8B80sBxH4x")
+_NO_RESUMPTION = 0xFF
 # UDP and foreign kernels; MPTCP answers for itself where nothing is attached
 _NO_ENO = (errno.ENOPROTOOPT, errno.EOPNOTSUPP)
 
@@ -60,6 +68,10 @@ class Result(NamedTuple):
     """both hosts sent resumption suboptions (RFC 8548 section 3.5)"""
     transcript: bytes
     """host A's SYN-form option, then host B's (section 4.8)"""
+    original_role: Role = Role.A
+    """this host's in the original session; void unless ``resumed``"""
+    tag: int = 0
+    """what was put with the session: tcpcrypt's AEAD; void unless ``resumed``"""
 
 
 def _off(reason: Reason) -> Result:
@@ -68,10 +80,17 @@ def _off(reason: Reason) -> Result:
 
 NOT_CONFIGURED: Final = _off(Reason.NOT_CONFIGURED)
 UNAVAILABLE: Final = _off(Reason.UNAVAILABLE)
+NO_ENTROPY: Final = _off(Reason.NO_ENTROPY)
 
 
 def configure(
-    sock: socket.socket, *, teps: bytes, self_aware: int = 0, role_b: bool = False
+    sock: socket.socket,
+    *,
+    teps: bytes,
+    self_aware: int = 0,
+    role_b: bool = False,
+    nonce_len: int | None = None,
+    token: bytes = bytes(8),
 ) -> bool:
     """Make a TCP socket negotiate encryption when it connects or accepts.
 
@@ -80,6 +99,10 @@ def configure(
     application-aware bit, 2 = mandatory (section 4.2).  ``role_b``: send
     b = 1, for one side of a simultaneous open.
 
+    ``nonce_len``: bytes of this host's resumption nonces, 0-8; None proposes no
+    session and ignores proposals (RFC 8548 section 3.5).  ``token``: 8 bytes;
+    sessions are resumed only under the token they were put under.
+
     Returns False where this host has no ENO.  Raises ValueError for values
     that cannot be meant, OSError (EISCONN) for a connected socket, KernelError
     if another version of the BPF programs is attached, the socket uses TCP Fast
@@ -87,7 +110,14 @@ def configure(
     """
     if not 0 <= self_aware <= 2:
         raise ValueError(f"self_aware={self_aware!r}: 0, 1, or 2 (mandatory)")
-    value = bytes((ABI_VERSION, self_aware, role_b)) + teps
+    if len(token) != TOKEN_LEN:
+        raise ValueError(f"token of {len(token)} bytes: it takes {TOKEN_LEN}")
+    if nonce_len is not None and not 0 <= nonce_len <= NONCE_MAX:
+        raise ValueError(
+            f"nonce_len={nonce_len!r}: 0 to {NONCE_MAX} bytes (RFC 8548 section 3.5), or None"
+        )
+    nonce = _NO_RESUMPTION if nonce_len is None else nonce_len
+    value = bytes((ABI_VERSION, self_aware, role_b, nonce)) + token + teps
     try:
         sock.setsockopt(socket.IPPROTO_TCP, TCP_ENO_CONFIG, value)
     except OSError as error:
@@ -128,9 +158,10 @@ def result(sock: socket.socket) -> Result:
         if error.errno in _NO_ENO:
             return UNAVAILABLE
         raise
-    state, reason, tep_byte, role, peer_aware, self_aware, resumed, size, transcript = (
-        _RESULT.unpack(value)
+    state, reason, tep_byte, role, peer_aware, self_aware, resumed, size, *rest = (
+        _RESULT.unpack(value.ljust(_RESULT.size, b"\0"))  # version 1 gives 88 bytes
     )
+    transcript, original_b, tag = rest
     return Result(
         State(state),
         Reason(reason),
@@ -140,6 +171,8 @@ def result(sock: socket.socket) -> Result:
         self_aware,
         bool(resumed),
         transcript[:size],
+        Role.B if original_b else Role.A,
+        tag,
     )
 
 

@@ -5,7 +5,7 @@
 #ifndef ENO_WALK_BPF_H
 #define ENO_WALK_BPF_H
 
-#include "maps.bpf.h"
+#include "policy.bpf.h"
 
 struct eno_walk {
 	struct eno_work *work;
@@ -40,13 +40,13 @@ static long eno_negotiate_one(__u32 i, struct eno_walk *walk)
 static long eno_choose_one(__u32 i, struct eno_walk *walk)
 {
 	const struct eno_socket *s = walk->socket;
-	__u32 place = s->teps_len - 1 - i;
+	__u32 place = s->want.teps_len - 1 - i;
 	__u8 tep;
 
 	if (place >= ENO_OPTION_MAX)
 		return 1;
-	tep = s->teps.at[place];
-	if (!eno_acceptable(&walk->work->remote, tep))
+	tep = s->want.teps.at[place];
+	if (!eno_permits_tep(tep) || !eno_acceptable(&walk->work->remote, tep))
 		return 0;
 	walk->work->chosen = tep;
 	return 1;
@@ -99,6 +99,7 @@ static __noinline int eno_collect(struct eno_work *w, __u8 absent)
 		eno_copy_found(w);
 		eno_parse(w, &w->remote);
 	} else {
+		/* [8547:4.1-8, 4.6-4] */
 		w->remote.reason = w->search.count ? ENO_REPEATED_OPTION : absent;
 	}
 	return w->remote.reason;

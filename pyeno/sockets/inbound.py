@@ -33,7 +33,7 @@ class Inbound(Exchange):
     """when stream bytes came last, by the monotonic clock"""
 
     def recv(self, size: int) -> bytes:
-        """As socket.recv(); empty only after an authenticated FINp."""
+        """As socket.recv(); empty only after an authenticated FINp. [8547:5-10] [8548:3.7-4]"""
         self.handshake()
         with self.reading:
             return self._take(self.connection.read, size)

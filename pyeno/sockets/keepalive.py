@@ -86,7 +86,8 @@ class Liveness:
         return True
 
     def _ask(self, link: Probed, now: float) -> None:
-        """A rekeying that is unanswered already is as good as a probe."""
+        """A rekeying that is unanswered already is as good as a probe.
+        [8548:3.9-1, 3.9-2]"""
         self._probing = not link.connection.unanswered and not link.probe()
         self._asked_at = now
         self._acknowledged, queued = link.acknowledged()

@@ -8,7 +8,7 @@ import select
 import socket
 import threading
 
-from pyeno import kernel, tep
+from pyeno import entropy, kernel, tep
 from pyeno._values import Outcome
 from pyeno.config import Config, as_config
 from pyeno.constants import Reason, State
@@ -22,8 +22,8 @@ class Settling(socket.socket):
     """What is known of the connection, and how it came to be known."""
 
     __slots__ = (
-        "_config", "_configured", "_info", "_link", "_listening", "_refused", "_settled",
-        "_settling", "_state",
+        "_config", "_configured", "_info", "_link", "_listening", "_refused", "_seeded",
+        "_settled", "_settling", "_state",
     )  # fmt: skip
 
     def __init__(
@@ -40,6 +40,7 @@ class Settling(socket.socket):
         self._link: Link | None = None
         self._listening = False
         self._configured = False
+        self._seeded = True
         self._refused: EncryptionRequiredError | KernelError | None = None
         self._settled = False
         self._state = State.OFF
@@ -50,6 +51,9 @@ class Settling(socket.socket):
 
     def _configure(self) -> None:
         if self.type == socket.SOCK_STREAM and self.family in (socket.AF_INET, socket.AF_INET6):
+            self._seeded = entropy.ready()
+            if not self._seeded:
+                return
             config = self._config
             self._configured = kernel.configure(
                 self,
@@ -83,9 +87,9 @@ class Settling(socket.socket):
             if self._settled:
                 return True
             connected = connected or self._connected()
-            result = kernel.result(self)
+            result = kernel.result(self) if self._seeded else kernel.NO_ENTROPY
             self._state = result.state
-            if result.state is State.ENCRYPTED:
+            if result.state is State.ENCRYPTED:  # [8547:4.6-10, 4.6-11] [8548:3.2-9, 3.2-11]
                 self._adopt(result)
             else:
                 self._info = Info(result, None)
@@ -108,7 +112,7 @@ class Settling(socket.socket):
             result.transcript,
         )
         # TCP's unauthenticated URG flag must not take a byte out of the stream of frames
-        # (RFC 8548 section 3.7)
+        # (RFC 8548 section 3.7) [8547:5-15]
         inline = super().getsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE)
         super().setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
         connection = tep.create_connection(outcome, self._config)
@@ -147,6 +151,7 @@ class Settling(socket.socket):
 
         While a SYN with ENO may be sent or is unanswered neither is right: a byte
         written now could leave as plaintext on a connection whose ENO then succeeds.
+        [8547:4.6-13] [8548:3.2-10]
         """
         if not self._settled and not self._listening and not self._settle():
             self._await_connected()
@@ -155,9 +160,9 @@ class Settling(socket.socket):
         return self._link
 
     def _await_connected(self) -> None:
-        if self._state is State.OFF and not self._config.require:
+        if self._state in (State.OFF, State.DISABLED) and not self._config.require:
             return
-        if self._state is State.OFFERED:
+        if self._state in (State.OFFERED, State.DISABLED):
             timeout = self.gettimeout()
             if timeout != 0:
                 wait(self, select.POLLOUT, deadline_after(timeout))

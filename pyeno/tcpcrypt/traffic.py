@@ -126,7 +126,7 @@ class Traffic:
             return b""
         frames = [self.sealer.seal(b"")] if announce else []
         # "MUST immediately increment its local generation number to match": one frame for
-        # each generation, since a receiver counts frames
+        # each generation, since a receiver counts frames [8548:3.8-6, 3.8-7, 3.9-3]
         while due and self.sending.generation < self.remote_generation:
             if len(frames) >= ANSWERS_MAX:
                 self._answer_due = True
@@ -146,6 +146,7 @@ class Traffic:
 
         "a host MUST NOT initiate more than one concurrent rekey operation if it has no
         data to send": where one is unanswered the next data begin the next generation.
+        [8548:3.8-2, 3.8-8, 3.8-9]
         """
         self._sendable()
         if self._unannounced:
@@ -164,7 +165,7 @@ class Traffic:
     def _rekey_with(self, data: Buffer) -> None:
         """The next frame carries ``data``.  "it MUST NOT initiate rekeying with an empty
         encryption frame more than once while its record of the remote generation number
-        is less than its own" (section 3.8)."""
+        is less than its own" (section 3.8). [8548:3.8-9]"""
         if not self._unannounced and (len(data) or not self.unanswered):
             self._advance()
 

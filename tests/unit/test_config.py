@@ -9,6 +9,7 @@ from pyeno.config import as_config
 from pyeno.constants import FRAME_DATA_MAX
 
 
+@pytest.mark.rfc("8547:4.2-4", "8547:4.2-6")
 def test_defaults() -> None:
     config = Config()
     assert config.teps == (Tep.TCPCRYPT_ECDHE_Curve25519,)
@@ -23,6 +24,16 @@ def test_names_numbers_and_text_mean_the_same() -> None:
     by_text = Config(teps="0x23", aeads=("0x2", "1"))
     assert by_name == by_number == by_text
     assert by_name.aeads == (Aead.AES_256_GCM, Aead.AES_128_GCM)
+
+
+@pytest.mark.rfc("8547:5-5")
+def test_every_tep_by_name_and_number() -> None:
+    """In the order given: that is the order of preference."""
+    names = ("curve448", "p521", "curve25519", "p256")
+    assert Config(teps=names).teps == (0x24, 0x22, 0x23, 0x21)
+    assert Config(teps="0x24,P521, 35,0x21") == Config(teps=",".join(names))
+    with pytest.raises(ConfigError, match="allowed: curve25519, curve448, p256, p521"):
+        Config(teps="p384")
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ def exchange(a: Connection, b: Connection) -> None:
         assert a.read(9) == b""
 
 
+@pytest.mark.rfc("8548:3.8-6", "8548:3.8-7")
 def test_a_rekey_without_data_is_one_empty_frame() -> None:
     a, b = pair()
     a.rekey()
@@ -43,6 +44,7 @@ def test_data_may_carry_the_rekey() -> None:
     assert b.read(4) == b"data" and b.read(9) == b" and more"
 
 
+@pytest.mark.rfc("8548:3.8-2", "8548:3.8-8", "8548:3.8-9")
 def test_no_second_empty_rekey_before_the_answer() -> None:
     """Section 3.8: "MUST NOT initiate rekeying with an empty encryption frame more than
     once while its record of the remote generation number is less than its own"."""
@@ -59,6 +61,7 @@ def test_no_second_empty_rekey_before_the_answer() -> None:
     assert fin[0] == 0 and a.generation == 2
 
 
+@pytest.mark.rfc("8548:3.8-9")
 def test_a_budget_spent_by_an_empty_frame_waits_too() -> None:
     a, b = pair(Config(rekey_bytes=1))
     first, second, third = a.send(b""), a.send(b""), a.send(b"")

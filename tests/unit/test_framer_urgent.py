@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from unit.test_framer import opener, sealer, traffic_key
 
 
+@pytest.mark.rfc("8547:5-16", "8548:3.7-1")
 def test_the_index_counts_application_bytes(twin: Any) -> None:
     """Section 3.7: "the index of the last byte of urgent data in the application
     datastream"; a read ends before that byte, and the next one begins with it."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -35,6 +36,7 @@ def twin(
 # offer: sections 4.1, 4.2, 4.5
 
 
+@pytest.mark.rfc("8547:4.2-1", "8547:4.2-4", "8547:4.2-5", "8547:4.2-6", "8547:4.2-9")
 @pytest.mark.parametrize(
     ("teps", "flags", "option"),
     [
@@ -74,6 +76,17 @@ def test_offer_refuses(twin: ModuleType, teps: Any, flags: dict[str, bool], says
 # choose: sections 4.2, 4.5, 4.6
 
 
+@pytest.mark.rfc(
+    "8547:4.2-8",
+    "8547:4.2-10",
+    "8547:4.2-12",
+    "8547:4.2-13",
+    "8547:4.5-4",
+    "8547:4.5-5",
+    "8547:4.6-5",
+    "8548:3.5-13",
+    "8548:3.5-14",
+)
 @pytest.mark.parametrize(
     ("received", "teps", "flags", "option", "reason"),
     [
@@ -115,6 +128,7 @@ def test_choose(
     assert type(answer[1]) is Reason
 
 
+@pytest.mark.rfc("8547:4.5-2")
 @pytest.mark.parametrize("tep", [0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x30, 0x7F])
 def test_only_tcpcrypt_takes_data(twin: ModuleType, tep: int) -> None:
     """RFC 8547 section 4.5 rule 2: by RFC 8548 section 3.5 for 0x21-0x24, else never."""
@@ -163,6 +177,15 @@ def test_sample_vectors(twin: ModuleType, vector: dict[str, Any]) -> None:
 RESUME = "11" * 17
 
 
+@pytest.mark.rfc(
+    "8547:4.5-1",
+    "8547:4.5-2",
+    "8547:4.5-3",
+    "8547:4.5-6",
+    "8547:4.8-3",
+    "8547:4.8-4",
+    "8547:4.8-5",
+)
 @pytest.mark.parametrize(
     ("a", "b", "tep_byte", "resumed"),
     [
@@ -199,6 +222,59 @@ def test_negotiate(
             )
 
 
+HALF_A, HALF_B, OTHER = "aa" * 9, "bb" * 9, "cc" * 9
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "tep_byte", "resumed"),
+    [
+        ("450ca3" + HALF_A, "450d01a3" + HALF_B, 0xA3, True),
+        ("450ca3" + HALF_A, "450f01a3" + HALF_B + "0102", 0xA3, True),
+        ("450ca3" + HALF_A, "450d01a3" + OTHER, None, False),
+        # the other TEPs of the option are as they were
+        ("450d21a3" + HALF_A, "450e0121a3" + OTHER, 0x21, False),
+        # only resumption data are ignored: v = 0 asks for a fresh key exchange
+        ("450ca3" + HALF_A, "45040123", 0x23, False),
+        # what B sent unasked, or ill-sized, stays invalid
+        ("450323", "450d01a3" + HALF_B, None, False),
+        ("450ca3" + HALF_A, "450c01a3" + HALF_B[:16], None, False),
+        # ignoring one of two does not make the other the only one
+        ("450ca3" + HALF_A, "45180188a3" + OTHER + "a3" + HALF_B, None, False),
+    ],
+)
+def test_negotiate_ignores_another_half(
+    twin: ModuleType, a: str, b: str, tep_byte: int | None, resumed: bool
+) -> None:
+    """RFC 8548 section 3.5: an identifier-half that does not match is ignored."""
+    outcome = twin.negotiate(H(a), H(b), remote_half=H(HALF_B))
+    if tep_byte is None:
+        assert outcome == Outcome(Reason.NO_VALID_TEP, Role.A)
+    else:
+        assert (outcome.tep_byte, outcome.resumed) == (tep_byte, resumed)
+    host = Negotiator.active(H(a), remote_half=H(HALF_B))
+    host.send(SYN)
+    host.receive(SYN_ACK, [H(b)])
+    assert bool(host.send(ACK)) is (tep_byte is not None), "MUST NOT send any more ENO options"
+
+
+def test_negotiate_in_a_simultaneous_open(twin: ModuleType) -> None:
+    """Host B ignores another half of host A's alike; both hosts conclude the same."""
+    a, b = "450ca3" + HALF_A, "450d01a3" + HALF_B
+    for half, reason in ((HALF_A, Reason.NEGOTIATED), (OTHER, Reason.NO_VALID_TEP)):
+        assert twin.negotiate(H(b), H(a), remote_half=H(half)).reason is reason
+
+
+@pytest.mark.parametrize("size", [0, 8, 10])
+def test_halves_have_nine_bytes(twin: ModuleType, size: int) -> None:
+    for call in (
+        lambda **half: twin.negotiate(A23, B23, **half),
+        partial(Negotiator.active, A23),
+    ):
+        with pytest.raises(ValueError, match=f"{size} bytes.*is 9"):
+            call(remote_half=bytes(size))
+
+
+@pytest.mark.rfc("8547:4.4-8", "8547:4.6-4", "8547:4.6-6", "8547:4.6-15")
 def test_negotiate_judges_the_remote_option(twin: ModuleType) -> None:
     """RFC 8547 section 4.6: rules 1-3 in this order, vacuous last."""
     a_aware = H("45040223")

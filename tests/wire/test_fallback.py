@@ -11,6 +11,7 @@ from wire.capture import Segment
 from wire.connect import (
     ANSWER,
     OFFER,
+    Setup,
     assert_encrypted,
     assert_plain,
     connection,
@@ -21,6 +22,7 @@ from wire.connect import (
     teps,
     unconfigured,
 )
+from wire.held import await_crossed, held
 from wire.netns import Wire
 
 from pyeno import kernel
@@ -32,22 +34,28 @@ STRIP = "reset tcp option 69"
 SYN_ONLY = "tcp flags & (syn|ack) == syn"
 SYN_ACK = "tcp flags & (syn|ack) == syn|ack"
 NO_SYN = "tcp flags & (syn|ack) == ack"
-HOLD_ARP = """add table arp eno
-add chain arp eno c { type filter hook input priority 0; }
-add rule arp eno c drop
-"""
 FIRST = "numgen inc mod 100000 == 0"
+
+
+def mandatory_raw(option: str) -> Setup:
+    def setup(sock: socket.socket) -> None:
+        raw(option)(sock)
+        sock.setsockopt(socket.IPPROTO_TCP, kernel.TCP_ENO_SELF_AWARE, 2)
+
+    return setup
 
 
 # -- lost segments: the same bytes again ---------------------------------------------
 
 
+@pytest.mark.rfc("8547:4.6-7")
 def test_lost_syn(wire: Wire) -> None:
     with wire.b.rules(f"{SYN_ONLY} {FIRST} drop"), connection(wire) as ends:
         assert_encrypted(ends)
         assert [s.eno for s in ends.seen.syns()] == [(OFFER,)] * 2
 
 
+@pytest.mark.rfc("8547:4.6-7")
 def test_lost_syn_ack(wire: Wire) -> None:
     """Both retransmit; a repeated SYN is answered by the same option."""
     with wire.a.rules(f"{SYN_ACK} {FIRST} drop"), connection(wire) as ends:
@@ -74,12 +82,14 @@ def test_lost_ack_answered_again(wire: Wire) -> None:
 # -- stripped on the way -------------------------------------------------------------
 
 
+@pytest.mark.rfc("8547:4.6-3", "8547:4.6-4")
 def test_stripped_from_the_syn(wire: Wire) -> None:
     with wire.b.rules(f"{SYN_ONLY} {STRIP}"), connection(wire) as ends:
         assert_plain(ends, Reason.SYN_ACK_WITHOUT_ENO, Reason.SYN_WITHOUT_ENO)
         assert no_eno(ends.seen.syn_acks()) and no_eno(ends.seen.after())
 
 
+@pytest.mark.rfc("8547:4.6-3", "8547:4.6-4")
 def test_stripped_from_the_syn_ack(wire: Wire) -> None:
     with wire.a.rules(f"{SYN_ACK} {STRIP}"), connection(wire) as ends:
         assert_plain(ends, Reason.SYN_ACK_WITHOUT_ENO, Reason.ACK_WITHOUT_ENO)
@@ -127,6 +137,17 @@ def test_peer_without_eno(wire: Wire) -> None:
         assert no_eno(ends.seen.segments)
 
 
+@pytest.mark.rfc(
+    "8547:4.2-8",
+    "8547:4.3-4",
+    "8547:4.5-3",
+    "8547:4.6-3",
+    "8547:4.6-5",
+    "8547:4.6-6",
+    "8547:4.6-15",
+    "8547:4.6-18",
+    "8548:3.2-3",
+)
 @pytest.mark.parametrize(
     ("active", "passive", "reason"),
     [
@@ -138,9 +159,10 @@ def test_peer_without_eno(wire: Wire) -> None:
         (raw("45042323"), tcpcrypt, Reason.NO_VALID_TEP),
         (raw("4503a0"), teps("20"), Reason.NO_VALID_TEP),
         (tcpcrypt, raw("450323"), Reason.SAME_ROLE),
+        (tcpcrypt, mandatory_raw("45040323"), Reason.PEER_NOT_AWARE),
     ],
     ids=["none-common", "vacuous", "vacuous-global", "both-b", "not-aware", "repeated",
-         "foreign-data", "raw-answer-without-b"],
+         "foreign-data", "raw-answer-without-b", "raw-answer-not-aware"],
 )  # fmt: skip
 def test_passive_opener_disables(wire: Wire, active, passive, reason: Reason) -> None:  # type: ignore[no-untyped-def]
     """Rules 2 and 3: no option in the SYN-ACK, and none afterwards."""
@@ -150,6 +172,18 @@ def test_passive_opener_disables(wire: Wire, active, passive, reason: Reason) ->
         assert no_eno(ends.seen.syn_acks()) and no_eno(ends.seen.after())
 
 
+@pytest.mark.rfc(
+    "8547:4.2-8",
+    "8547:4.5-1",
+    "8547:4.6-3",
+    "8547:4.6-5",
+    "8547:4.6-6",
+    "8547:4.6-14",
+    "8547:4.6-15",
+    "8547:4.6-16",
+    "8547:4.6-18",
+    "8548:3.2-3",
+)
 @pytest.mark.parametrize(
     ("active", "passive", "here", "there"),
     [
@@ -170,6 +204,7 @@ def test_active_opener_disables(  # type: ignore[no-untyped-def]
         assert no_eno(ends.seen.after())
 
 
+@pytest.mark.rfc("8547:4.6-17")
 def test_a_vacuous_answer_needs_an_option_to_answer(wire: Wire) -> None:
     """Section 4.6: MUST NOT send a vacuous option unless the SYN had one."""
     with connection(wire, unconfigured, raw("450301")) as ends:
@@ -213,23 +248,6 @@ def test_unconfigured_sockets_are_left_alone(wire: Wire) -> None:
 
 
 @contextlib.contextmanager
-def held(wire: Wire) -> Iterator[None]:
-    """Segments wait at both ends for an address that ARP does not find; then all go."""
-    ends = ((wire.a, wire.b), (wire.b, wire.a))
-    for host, _ in ends:
-        host.run("nft", "-f", "-", stdin=HOLD_ARP)
-        host.run("ip", "neigh", "flush", "all")
-    try:
-        yield
-    finally:
-        for host, peer in ends:
-            address = peer.run("cat", "/sys/class/net/eth/address").strip()
-            at = (peer.ip4, "lladdr", address, "nud", "reachable", "dev", "eth")
-            host.run("ip", "neigh", "replace", *at)
-            host.run("nft", "delete", "table", "arp", "eno")
-
-
-@contextlib.contextmanager
 def crossing(wire: Wire, role_a: bool, role_b: bool) -> Iterator[tuple[socket.socket, ...]]:
     """Both ends connect, and their SYNs cross."""
     ports = {wire.a: 47011, wire.b: 47012}
@@ -245,23 +263,10 @@ def crossing(wire: Wire, role_a: bool, role_b: bool) -> Iterator[tuple[socket.so
         with held(wire):
             for sock, host in zip(ends, (wire.b, wire.a), strict=True):
                 assert sock.connect_ex((host.ip4, ports[host])) == errno.EINPROGRESS
-        until = time.monotonic() + 8
-        for sock in ends:
-            while not _connected(sock):
-                assert time.monotonic() < until, "the SYNs did not cross"
-                time.sleep(0.01)
-            sock.settimeout(8)
+        await_crossed(ends)
         yield tuple(ends)
         for sock in ends:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-
-
-def _connected(sock: socket.socket) -> bool:
-    try:
-        sock.getpeername()
-    except OSError:
-        return False
-    return True
 
 
 def exchange(a: socket.socket, b: socket.socket) -> None:
@@ -276,6 +281,9 @@ def senders(segments: list[Segment]) -> set[int]:
     return {s.source[1] for s in segments}
 
 
+@pytest.mark.rfc(
+    "8547:4.2-5", "8547:4.3-1", "8547:4.6-7", "8547:4.6-10", "8547:4.8-4", "8547:4.8-5"
+)
 @pytest.mark.parametrize("role_b_at", [0, 1])
 def test_simultaneous_open_with_one_b(wire: Wire, role_b_at: int) -> None:
     """Section 4.3: exactly one endpoint sets b = 1."""
@@ -292,6 +300,7 @@ def test_simultaneous_open_with_one_b(wire: Wire, role_b_at: int) -> None:
     assert all(by_port[s.source[1]] == s.eno for s in seen.syn_acks())
 
 
+@pytest.mark.rfc("8547:4.3-3", "8547:4.6-6", "8547:4.6-9")
 @pytest.mark.parametrize("role_b", [False, True])
 def test_simultaneous_open_with_equal_roles(wire: Wire, role_b: bool) -> None:
     """Section 4.6 rule 3: plain TCP, and no ENO in the SYN-ACKs."""

@@ -20,6 +20,7 @@ SOON = 4.0
 _ports = itertools.count(7400)
 
 
+@pytest.mark.rfc("8548:3.9-2")
 @pytest.mark.parametrize("role", "AB")
 @pytest.mark.parametrize("silent", [True, False], ids=["no calls", "reading"])
 def test_a_peer_that_answers(field: Field, role: str, silent: bool) -> None:
@@ -81,6 +82,7 @@ def test_the_peer_is_busy_sending(field: Field) -> None:
         assert facing.end() == (b"x" * 12, None)
 
 
+@pytest.mark.rfc("8548:3.9-1")
 def test_two_that_probe_each_other(wire: Wire) -> None:
     with pair(wire, QUICK, QUICK) as (a, b):
         time.sleep(1.5)

@@ -62,6 +62,7 @@ def test_both_initiate(wire: Wire) -> None:
         assert a.eno.generation >= 6 and abs(a.eno.generation - b.eno.generation) <= 2, a
 
 
+@pytest.mark.rfc("8548:3.9-3")
 @pytest.mark.parametrize("role", "AB")
 def test_keep_alive_is_answered(field: Field, role: str) -> None:
     """Section 3.9: a probe is a rekey; the answer comes while the application only reads."""
@@ -91,6 +92,7 @@ def test_rekey_after_our_end(field: Field, role: str) -> None:
         assert peer.frames[-1].fin and not any(f.rekey for f in peer.frames)
 
 
+@pytest.mark.rfc("8548:3.8-2", "8548:3.8-8", "8548:3.8-9")
 @pytest.mark.parametrize("role", "AB")
 def test_rekey_on_demand(field: Field, role: str) -> None:
     """Section 3.8: an empty frame at once; none while that is unanswered, then data go on."""
@@ -118,6 +120,7 @@ def test_rekey_on_demand(field: Field, role: str) -> None:
         assert peer.recv_frame(2).data == b"more" and peer.recv_frame(2).rekey
 
 
+@pytest.mark.rfc("8548:3.8-6", "8548:3.8-7", "8548:3.9-3")
 @pytest.mark.parametrize("role", "AB")
 def test_pyeno_only_sends(field: Field, role: str) -> None:
     """Section 3.8: "MUST immediately send a frame", although the application never reads."""

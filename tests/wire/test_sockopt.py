@@ -65,10 +65,10 @@ def test_longest_tep_list(sock: socket.socket) -> None:
 @pytest.mark.parametrize(
     "option",
     ["45", "4503", "450423", "440323", "45038f", "450482a3", "450480ff", "45058023a3",
-     "4529" + "21" * 39, "4500"],
+     "4529" + "21" * 39, "4500", "4505010323"],
 )  # fmt: skip
 def test_ill_formed_raw_options(sock: socket.socket, option: str) -> None:
-    """RFC 8547 sections 4.1 and 4.4."""
+    """RFC 8547 sections 4.1, 4.2 and 4.4."""
     raw("45042123")(sock)
     with pytest.raises(OSError, match="Invalid"):
         kernel.set_raw_option(sock, bytes.fromhex(option))
@@ -117,7 +117,7 @@ def test_read_only_options(sock: socket.socket, option: int) -> None:
 
 
 def test_unknown_options_are_tcps(sock: socket.socket) -> None:
-    for option in (kernel.TCP_ENO_BASE, kernel.TCP_ENO_CONFIG + 1):
+    for option in (kernel.TCP_ENO_BASE, kernel.TCP_ENO_SESSION_FLUSH + 1):
         assert put(sock, option, 1) == errno.ENOPROTOOPT
         assert refused(lambda o=option: sock.getsockopt(TCP, o)) == errno.ENOPROTOOPT
     assert put(sock, socket.TCP_NODELAY, 1) is None
@@ -132,6 +132,7 @@ def test_other_abi_version(sock: socket.socket, monkeypatch: pytest.MonkeyPatch)
         kernel.configure(sock, teps=b"\x23")
 
 
+@pytest.mark.rfc("8547:5.1-3")
 def test_reading_what_there_is_not(wire: Wire, sock: socket.socket) -> None:
     options = [kernel.TCP_ENO_ROLE, kernel.TCP_ENO_NEGTEP, kernel.TCP_ENO_PEER_AWARE,
                kernel.TCP_ENO_TRANSCRIPT, kernel.TCP_ENO_SESSID]  # fmt: skip
@@ -205,6 +206,7 @@ def test_other_sockets_have_no_eno(wire: Wire, kind: tuple[int, ...]) -> None:
         assert kernel.version(sock) is None
 
 
+@pytest.mark.rfc("8547:4.7-4", "8547:4.7-21")
 @pytest.mark.parametrize("option", [23, 30], ids=["listener", "connect"])
 def test_fast_open_and_eno_exclude_each_other(wire: Wire, option: int) -> None:
     """RFC 8547 section 4.7."""
