@@ -18,6 +18,7 @@ from pyeno.errors import (
     KernelError,
     LocalProtocolError,
     NotEncryptedError,
+    PeerDeadError,
     PyenoError,
     RemoteProtocolError,
     TruncationError,
@@ -27,7 +28,7 @@ from pyeno.sockets import Info, Socket, create_connection, create_server
 __all__ = [
     "Aead", "AuthenticationError", "Config", "ConfigError", "EncryptionRequiredError",
     "HandshakeTimeoutError", "IllFormedOptionError", "Info", "KernelError",
-    "LocalProtocolError", "NotEncryptedError", "PyenoError", "Reason", "RemoteProtocolError",
-    "Role", "Socket", "Tep", "TruncationError", "__version__", "backend",
+    "LocalProtocolError", "NotEncryptedError", "PeerDeadError", "PyenoError", "Reason",
+    "RemoteProtocolError", "Role", "Socket", "Tep", "TruncationError", "__version__", "backend",
     "create_connection", "create_server",
 ]  # fmt: skip

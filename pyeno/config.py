@@ -15,6 +15,9 @@ from pyeno._crypto import agreement_provider, default_aeads, has_curve, provider
 from pyeno.constants import ECDHE, ENO_OPTION_MAX, FRAME_DATA_MAX, Aead, Tep
 from pyeno.errors import ConfigError
 
+SECONDS_MAX = 10**9
+"""A time that a program may mean; beyond it clocks overflow."""
+
 Number = TypeVar("Number", Tep, Aead)
 
 
@@ -93,6 +96,10 @@ class Config:
     handshake_timeout: float = 15.0
     """Seconds the peer has to complete the key exchange, whatever the
     socket's own timeout."""
+    keepalive: float | tuple[float, float] | None = None
+    """Seconds without a fresh frame after which the peer must prove that it is
+    alive by answering a rekeying (RFC 8548 section 3.9), in as many seconds or in
+    those of ``(interval, timeout)``; ``None``: never."""
     keylog: str | PathLike[str] | None = None
     """A file to append traffic keys to, for debugging (RFC 8547 section 5).
     Whoever can read it can read the connection."""
@@ -122,6 +129,7 @@ class Config:
         seconds = self.handshake_timeout
         if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not seconds > 0:
             raise ConfigError(f"handshake_timeout: {seconds!r}; allowed: seconds above 0")
+        _check_keepalive(self.keepalive)
         if self.keylog is not None and not isinstance(self.keylog, str | PathLike):
             raise ConfigError(f"keylog: {self.keylog!r}; allowed: a path or None")
         if self.keylog is not None:
@@ -135,6 +143,12 @@ class Config:
         return 2 if self.app_aware == "mandatory" else int(self.app_aware)
 
     @property
+    def liveness(self) -> tuple[float, float] | None:
+        """``keepalive`` as (interval, timeout)."""
+        wish = self.keepalive
+        return wish if wish is None or isinstance(wish, tuple) else (wish, wish)
+
+    @property
     def frame_data(self) -> int:
         """Application bytes in one frame at most, as a number."""
         return FRAME_DATA_MAX if self.frame_size == "auto" else self.frame_size
@@ -142,6 +156,19 @@ class Config:
     def but(self, **changes: Any) -> "Config":
         """A copy with these fields changed, checked anew."""
         return replace(self, **changes)
+
+
+def _check_keepalive(wish: Any) -> None:
+    if wish is None:
+        return
+    parts = wish if isinstance(wish, tuple) and len(wish) == 2 else (wish,)
+    for seconds in parts:
+        number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+        if not number or not 0 < seconds <= SECONDS_MAX:
+            raise ConfigError(
+                f"keepalive: {wish!r}; allowed: None, seconds above 0 and at most "
+                f"{SECONDS_MAX}, or a tuple of two such: (interval, timeout)"
+            )
 
 
 def _check_appendable(path: str | PathLike[str]) -> None:

@@ -54,6 +54,10 @@ class HandshakeTimeoutError(RemoteProtocolError, TimeoutError):
     """The peer did not complete the key exchange in time."""
 
 
+class PeerDeadError(RemoteProtocolError, TimeoutError):
+    """The peer did not prove that it is alive (RFC 8548 section 3.9)."""
+
+
 class IllFormedOptionError(RemoteProtocolError):
     """A SYN-form ENO option breaks RFC 8547 section 4.1 or 4.4.
 

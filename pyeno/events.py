@@ -22,6 +22,17 @@ class DataReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class UrgentReceived:
+    """Where the last byte of urgent data is (RFC 8548 section 3.7).
+
+    Data received before it ends there: the ``DataReceived`` that begins at
+    ``index`` of the application datastream begins with that byte.
+    """
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
 class Rekeyed:
     """The peer's frames now use this generation (RFC 8548 section 3.8)."""
 
@@ -33,4 +44,4 @@ class EndOfStream:
     """An authenticated FINp: the peer sends no more (RFC 8548 section 3.7)."""
 
 
-Event: TypeAlias = EncryptionEnabled | DataReceived | Rekeyed | EndOfStream
+Event: TypeAlias = EncryptionEnabled | DataReceived | UrgentReceived | Rekeyed | EndOfStream

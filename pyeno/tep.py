@@ -47,6 +47,38 @@ class TepConnection(Protocol):
         """The local key generation."""
 
     @property
+    def remote_generation(self) -> int:
+        """The generation of the peer's frames."""
+
+    @property
+    def unanswered(self) -> bool:
+        """A rekeying of this host has not been answered: the remote generation is lower.
+
+        With ``opened`` it tells whether the peer is alive, for those who have a
+        clock: frames opened while nothing is unanswered are fresh.
+        """
+
+    @property
+    def opened(self) -> int:
+        """Stream bytes up to the last frame that was authenticated."""
+
+    @property
+    def buffered(self) -> int:
+        """Stream bytes received and not opened yet."""
+
+    @property
+    def ended(self) -> bool:
+        """The peer's end of stream has been authenticated; data may be unread."""
+
+    def dataless(self, head: bytes) -> tuple[int, bool]:
+        """Of the stream bytes that come next: (how many are whole frames without
+        application data, whether data are among what follows them).
+
+        Nothing is authenticated by that; it tells what can be received without
+        taking data out of the kernel.
+        """
+
+    @property
     def awaited(self) -> int:
         """Authenticated application bytes ready to be read."""
 
@@ -79,6 +111,31 @@ class TepConnection(Protocol):
     def read_into(self, out: bytearray | memoryview) -> int:
         """The same into a buffer."""
 
+    def peek(self, size: int) -> bytes:
+        """What ``read`` would give of the bytes ``awaited``; they stay."""
+
+    def open_ahead(self) -> None:
+        """Open all that was received, whatever is ``awaited``."""
+
+    @property
+    def urgent_index(self) -> int | None:
+        """Of the newest urgent byte in the application stream; ``read`` ends before it."""
+
+    @property
+    def urgent_byte(self) -> int | None:
+        """That byte."""
+
+    @property
+    def read_index(self) -> int:
+        """Of the byte that ``read`` gives next."""
+
+    @property
+    def oob_inline(self) -> bool:
+        """Whether ``read`` gives the urgent byte too; True at first."""
+
+    @oob_inline.setter
+    def oob_inline(self, wish: bool) -> None: ...
+
     def next_event(self) -> "Event | None":
         """The next thing that happened, for sans-IO users."""
 
@@ -87,8 +144,12 @@ class TepConnection(Protocol):
     ) -> tuple[int, int]:
         """(application bytes taken, stream bytes written)."""
 
-    def send(self, data: Buffer, *, fin: bool = False) -> bytes:
-        """The stream bytes for this application data."""
+    def send(self, data: Buffer, *, fin: bool = False, urgent: bool = False) -> bytes:
+        """The stream bytes for this application data; ``urgent``: its last byte is."""
+
+    def rekey(self) -> None:
+        """Initiate rekeying: with the next data, or with an empty frame if
+        ``data_to_send`` is asked first and the protocol allows one."""
 
     def wipe(self) -> None:
         """Forget every secret."""

@@ -209,6 +209,9 @@ static int frame_openable(struct opener *o, struct header *h)
 	return !o->rekey_wanted;
 }
 
+/* no urgent byte is ahead */
+static const size_t NO_MARK = SIZE_MAX;
+
 /* What an authenticated plaintext says, before anything is committed. */
 struct plaintext {
 	size_t head; /* flags and urgent field */
@@ -236,6 +239,34 @@ static enum fault plaintext_parse(struct plaintext *t, const uint8_t *text, size
 	return FAULT_NONE;
 }
 
+/* Bytes from the next one to be read to the newest urgent one, which is in
+ * the plaintext until it is passed. */
+static size_t opener_mark(const struct opener *o)
+{
+	uint64_t next = opener_read_index(o);
+
+	return o->urgent_seen && o->urgent_index >= next ? (size_t)(o->urgent_index - next) :
+							   NO_MARK;
+}
+
+/* Does an urgent byte that is out of band stand next? */
+static int opener_at_hole(const struct opener *o)
+{
+	return !o->oob_inline && opener_mark(o) == 0;
+}
+
+/* A new mark takes the place of an old one.  Where the reader stands at that,
+ * its byte goes, as with Linux's TCP; where it has yet to come there, the byte
+ * is data again. */
+static void opener_take_mark(struct opener *o, const struct plaintext *t, uint8_t byte)
+{
+	if (opener_at_hole(o))
+		o->ready++;
+	o->urgent_seen = 1;
+	o->urgent_index = o->app_offset + (uint64_t)t->urgent; /* [8548:3.7-1] */
+	o->urgent_byte = byte;
+}
+
 static void opener_take_key(struct opener *o)
 {
 	aead_wipe(&o->aead);
@@ -251,15 +282,15 @@ static void opener_accept(struct opener *o, const struct header *h, const struct
 
 	if (h->rekey)
 		opener_take_key(o);
+	if (h->rekey && !t->len)
+		o->empty_rekeys++;
+	if (t->urgent != NO_URGENT)
+		opener_take_mark(o, t, o->buffer[data + (size_t)t->urgent]);
 	if (o->ready == o->ready_end)
 		o->ready = o->ready_end = data;
 	else if (t->len)
 		memmove(o->buffer + o->ready_end, o->buffer + data, t->len);
 	o->ready_end += t->len;
-	if (t->urgent != NO_URGENT) {
-		o->urgent_seen = 1;
-		o->urgent_index = o->app_offset + (uint64_t)t->urgent; /* [8548:3.7-1] */
-	}
 	o->app_offset += t->len;
 	o->offset += FRAME_HEADER_LEN + h->clen;
 	o->at += FRAME_HEADER_LEN + h->clen;
@@ -302,26 +333,57 @@ size_t opener_available(const struct opener *o, size_t size)
 	return total < size ? total : size;
 }
 
-static size_t opener_give(struct opener *o, uint8_t *out, size_t size)
+/* How much of the plaintext may be given after `got` bytes: a read stops
+ * before the urgent byte, as one of Linux's TCP does; one that begins there
+ * goes on. */
+static size_t opener_givable(const struct opener *o, size_t size, size_t got)
 {
 	size_t n = opener_pending(o) < size ? opener_pending(o) : size;
+	size_t mark = opener_mark(o);
 
+	return mark < n && (mark || got) ? mark : n;
+}
+
+static size_t opener_give(struct opener *o, uint8_t *out, size_t size, size_t got)
+{
+	size_t n;
+
+	if (size && !got && opener_at_hole(o))
+		o->ready++;
+	n = opener_givable(o, size, got);
 	if (n)
-		memmove(out, o->buffer + o->ready, n);
+		memmove(out + got, o->buffer + o->ready, n);
 	o->ready += n;
 	return n;
 }
 
 size_t opener_read(struct opener *o, uint8_t *out, size_t room, size_t size)
 {
-	size_t got = opener_give(o, out, size < room ? size : room);
+	size_t most = size < room ? size : room;
+	size_t got = opener_give(o, out, most, 0);
 	struct header h;
 
 	while ((got < size || !size) && !opener_pending(o) && frame_openable(o, &h)) {
 		opener_open_frame(o, &h);
-		got += opener_give(o, out + got, (size < room ? size : room) - got);
+		got += opener_give(o, out, most - got, got);
 	}
 	return got;
+}
+
+size_t opener_peek(const struct opener *o, const uint8_t **data, size_t size)
+{
+	size_t hole = opener_at_hole(o), pending = opener_pending(o) - hole;
+
+	*data = o->buffer + o->ready + hole;
+	return hole ? (pending < size ? pending : size) : opener_givable(o, size, 0);
+}
+
+void opener_open_ahead(struct opener *o)
+{
+	struct header h;
+
+	while (frame_openable(o, &h))
+		opener_open_frame(o, &h);
 }
 
 void opener_wipe(struct opener *o)
@@ -331,6 +393,7 @@ void opener_wipe(struct opener *o)
 	aead_wipe(&o->aead);
 	aead_wipe(&o->next);
 	o->buffer = NULL;
+	o->urgent_byte = 0;
 	o->capacity = o->ready = o->ready_end = o->at = o->end = 0;
 	o->rekey_wanted = 0;
 }

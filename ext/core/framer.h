@@ -79,15 +79,24 @@ struct opener {
 	uint64_t app_offset;   /* of buffer[ready_end] in the application stream */
 	uint64_t generation;   /* section 3.8: remote generation number */
 	uint64_t urgent_index; /* valid if urgent_seen */
+	uint64_t empty_rekeys; /* frames with rekey = 1 and no data */
 	uint64_t fault_offset; /* where the frame at fault begins */
 	uint32_t fault_clen;
-	uint8_t fault; /* enum fault, for good */
+	uint8_t fault;	     /* enum fault, for good */
+	uint8_t urgent_byte; /* valid if urgent_seen */
+	uint8_t oob_inline;  /* the urgent byte is read as any other */
 	uint8_t urgent_seen, finp, rekey_wanted;
 };
 
 static inline size_t opener_pending(const struct opener *o)
 {
 	return o->ready_end - o->ready;
+}
+
+/* In the application stream, of the byte that is read next. */
+static inline uint64_t opener_read_index(const struct opener *o)
+{
+	return o->app_offset - opener_pending(o);
 }
 
 static inline size_t opener_buffered(const struct opener *o)
@@ -109,6 +118,10 @@ size_t opener_available(const struct opener *o, size_t size);
  * out, of room bytes, is full; how many were copied there.  When there is nothing, look at .fault,
  * .rekey_wanted and .finp. */
 size_t opener_read(struct opener *o, uint8_t *out, size_t room, size_t size);
+/* What opener_read() would give of the plaintext there is; it stays. */
+size_t opener_peek(const struct opener *o, const uint8_t **data, size_t size);
+/* Open every whole frame, whatever is pending. */
+void opener_open_ahead(struct opener *o);
 /* Wipe the keys and the buffer, which then is forgotten. */
 void opener_wipe(struct opener *o);
 

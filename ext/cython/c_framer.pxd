@@ -35,17 +35,23 @@ cdef extern from "framer.h" nogil:
         uint64_t offset
         uint64_t generation
         uint64_t urgent_index
+        uint64_t empty_rekeys
         uint64_t fault_offset
         uint32_t fault_clen
         uint8_t fault
+        uint8_t urgent_byte
+        uint8_t oob_inline
         uint8_t urgent_seen
         uint8_t finp
         uint8_t rekey_wanted
     size_t opener_pending(const opener_t *o)
+    uint64_t opener_read_index(const opener_t *o)
     size_t opener_buffered(const opener_t *o)
     size_t opener_make_room(opener_t *o, size_t len)
     void opener_move(opener_t *o, uint8_t *buffer, size_t capacity)
     void opener_commit(opener_t *o, size_t len)
     size_t opener_available(const opener_t *o, size_t size)
     size_t opener_read(opener_t *o, uint8_t *out, size_t room, size_t size)
+    size_t opener_peek(const opener_t *o, const uint8_t **data, size_t size)
+    void opener_open_ahead(opener_t *o)
     void opener_wipe(opener_t *o)

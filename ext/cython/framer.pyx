@@ -16,8 +16,8 @@ from libc.string cimport memmove, memset
 from c_aead cimport AEAD_OK, AEAD_NO_MEMORY, aead_init, aead_t, aead_wipe
 from c_framer cimport (
     NO_URGENT, opener_available, opener_buffered, opener_commit, opener_make_room, opener_move,
-    opener_pending, opener_read, opener_t, opener_wipe, seal_job_t, sealer_rekey, sealer_seal,
-    sealer_size, sealer_t, sealer_wipe,
+    opener_open_ahead, opener_peek, opener_pending, opener_read, opener_read_index, opener_t,
+    opener_wipe, seal_job_t, sealer_rekey, sealer_seal, sealer_size, sealer_t, sealer_wipe,
 )
 from c_sodium cimport bind_sodium
 from c_tcpcrypt cimport (
@@ -208,6 +208,7 @@ cdef class Opener:
         make_aead(&fresh, aead, key)
         memset(&self.o, 0, sizeof(self.o))
         self.o.aead = fresh
+        self.o.oob_inline = 1
         self.o.offset = start
         self.aead = aead
         self.offered = 0
@@ -265,6 +266,28 @@ cdef class Opener:
     @property
     def urgent_index(self):
         return self.o.urgent_index if self.o.urgent_seen else None
+
+    @property
+    def urgent_byte(self):
+        return self.o.urgent_byte if self.o.urgent_seen and self.live else None
+
+    @property
+    def read_index(self):
+        return opener_read_index(&self.o)
+
+    @property
+    def empty_rekeys(self):
+        return self.o.empty_rekeys
+
+    @property
+    def oob_inline(self):
+        return self.o.oob_inline != 0
+
+    @oob_inline.setter
+    def oob_inline(self, bint wish):
+        if self.busy:
+            raise say.busy("Opener")
+        self.o.oob_inline = wish
 
     cdef int reserve(self, size_t size) except -1:
         cdef size_t need = opener_make_room(&self.o, size)
@@ -344,6 +367,23 @@ cdef class Opener:
             return self.run(<uint8_t *>view.buf, view.len, view.len)
         finally:
             PyBuffer_Release(&view)
+
+    def peek(self, Py_ssize_t size):
+        cdef const uint8_t *data
+        cdef size_t got
+        self.check()
+        if size < 0:
+            raise say.out_of_range("size", size, 0, 0x7FFFFFFF)
+        got = opener_peek(&self.o, &data, size)
+        return PyBytes_FromStringAndSize(<const char *>data, got) if got else b""
+
+    def open_ahead(self):
+        self.check()
+        self.busy = True
+        with nogil:
+            opener_open_ahead(&self.o)
+        self.busy = False
+        self.tell()
 
     def rekey(self, Secret key not None):
         self.check()

@@ -79,6 +79,21 @@ class Opener:
     @property
     def urgent_index(self) -> int | None:
         """Index of the last urgent byte in the application stream (section 3.7)."""
+    @property
+    def urgent_byte(self) -> int | None:
+        """That byte; None again after ``wipe()``."""
+    @property
+    def read_index(self) -> int:
+        """In the application stream, of the byte that ``read`` gives next."""
+    @property
+    def empty_rekeys(self) -> int:
+        """Frames with rekey = 1 and no data opened so far (section 3.8)."""
+    @property
+    def oob_inline(self) -> bool:
+        """Whether ``read`` gives the urgent byte too (SO_OOBINLINE); True at first.
+        Either way a read ends before it, and the next one begins there."""
+    @oob_inline.setter
+    def oob_inline(self, wish: bool) -> None: ...
     def feed(self, data: Buffer) -> None:
         """Append a copy of stream bytes."""
     def room(self, size: int) -> memoryview:
@@ -94,6 +109,11 @@ class Opener:
         something is ``pending`` or known."""
     def read_into(self, out: bytearray | memoryview) -> int:
         """As ``read``; the number of bytes put into ``out``."""
+    def peek(self, size: int) -> bytes:
+        """What ``read`` would give of the ``pending`` bytes; they stay."""
+    def open_ahead(self) -> None:
+        """Open every whole frame until one wants a key, whatever is pending. A new
+        urgent byte replaces an older one, which then is read as any other."""
     def rekey(self, key: Secret) -> None:
         """The key for the next frame with rekey = 1; it takes the old one's
         place when that frame authenticates."""

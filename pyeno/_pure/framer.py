@@ -9,168 +9,27 @@
     associated data = control | clen                          section 4.2.2
     nonce = NR XOR frame ID, the frame's stream offset  sections 3.6, 4.2.3
 
-One step of the compiled core is one function here, under the same name.
+One step of the compiled core is one function here, under the same name; the
+Sealer is in :mod:`pyeno._pure.sealer`.
 """
 
-from typing import Final, NamedTuple, final
+from typing import NamedTuple, final
 
 from cryptography.exceptions import InvalidTag
 
 import pyeno._complaints as say
 from pyeno._pure.aead import Key, Turn
+from pyeno._pure.sealer import CLEN_MIN, UINT64_MAX, URGENT_LEN, stream_offset
+from pyeno._pure.sealer import Sealer as Sealer
 from pyeno._pure.secret import Secret, octets
 from pyeno._values import Buffer
 from pyeno.constants import (
-    AEAD_TAG_LEN,
     CONTROL_REKEY,
     FLAG_FINP,
     FLAG_URGP,
     FLAGS_LEN,
-    FRAME_DATA_MAX,
     FRAME_HEADER_LEN,
 )
-
-URGENT_LEN: Final = 2
-CLEN_MIN: Final = FLAGS_LEN + AEAD_TAG_LEN
-FRAME_OVERHEAD: Final = FRAME_HEADER_LEN + CLEN_MIN
-UINT64_MAX: Final = (1 << 64) - 1
-
-
-def _stream_offset(offset: int) -> int:
-    if not 0 <= offset <= UINT64_MAX:
-        raise say.out_of_range("offset", offset, 0, UINT64_MAX)
-    return offset
-
-
-@final
-class Sealer:
-    def __init__(
-        self, aead: int, key: Secret, offset: int, *, frame_size: int = FRAME_DATA_MAX
-    ) -> None:
-        self._offset = _stream_offset(offset)
-        if not 1 <= frame_size <= FRAME_DATA_MAX:
-            raise say.out_of_range("frame_size", frame_size, 1, FRAME_DATA_MAX)
-        self._aead = aead
-        self._key: Key | None = Key(aead, key)
-        self._frame_size = frame_size
-        self._generation = 0
-        self._rekey = False
-        self._finished = False
-        self._turn = Turn("Sealer")
-
-    def __repr__(self) -> str:
-        return (
-            f"<Sealer: stream offset {self._offset}>" if self._turn.live else "<Sealer: wiped>"
-        )
-
-    @property
-    def offset(self) -> int:
-        return self._offset
-
-    @property
-    def generation(self) -> int:
-        return self._generation
-
-    @property
-    def finished(self) -> bool:
-        return self._finished
-
-    def _urgent_field(self, urgent: int | None, size: int) -> bytes:
-        """The field must fall inside the one frame (section 3.7)."""
-        limit = min(self._frame_size, FRAME_DATA_MAX - URGENT_LEN)
-        if urgent is None:
-            return b""
-        if size > limit:
-            raise say.urgent_frame(size, limit)
-        if not 0 <= urgent < size:
-            raise say.out_of_range("urgent", urgent, 0, size - 1)
-        return urgent.to_bytes(URGENT_LEN)
-
-    def _seal_frame(
-        self, data: memoryview, offset: int, *, rekey: bool, fin: bool, urgent: bytes
-    ) -> bytes:
-        assert self._key is not None
-        flags = (FLAG_FINP if fin else 0) | (FLAG_URGP if urgent else 0)
-        text = b"".join((bytes((flags,)), urgent, data))
-        clen = len(text) + AEAD_TAG_LEN
-        ad = bytes((CONTROL_REKEY if rekey else 0, clen >> 8, clen & 0xFF))
-        return ad + self._key.seal(text, offset, ad)
-
-    def _run(
-        self, data: memoryview, room: int, *, fin: bool, urgent: bytes = b""
-    ) -> tuple[list[bytes], int]:
-        """Frames that fit in ``room``, and how much of ``data`` they carry."""
-        if room > UINT64_MAX - self._offset:
-            raise say.stream_full(self._offset)
-        overhead = FRAME_OVERHEAD + len(urgent)
-        frames: list[bytes] = []
-        taken = written = 0
-        rekey, last = self._rekey, False
-        while not last:
-            left = len(data) - taken
-            space = room - written - overhead
-            if space < 0 or (left and not space):
-                break
-            chunk = data[taken : taken + min(left, self._frame_size, space)]
-            taken += len(chunk)
-            last = taken == len(data)
-            frames.append(
-                self._seal_frame(
-                    chunk, self._offset + written, rekey=rekey, fin=fin and last, urgent=urgent
-                )
-            )
-            written += overhead + len(chunk)
-            rekey = False
-        self._offset += written
-        self._rekey = rekey
-        self._finished = fin and last
-        return frames, taken
-
-    def _size(self, size: int, urgent: bytes = b"") -> int:
-        frames = -(-size // self._frame_size) or 1
-        return size + frames * (FRAME_OVERHEAD + len(urgent))
-
-    def _check(self, deed: str) -> None:
-        if self._finished:
-            raise say.finished(deed)
-
-    def seal(self, data: Buffer, *, fin: bool = False, urgent: int | None = None) -> bytes:
-        with self._turn:
-            self._check("seal")
-            view = octets(data)
-            field = self._urgent_field(urgent, len(view))
-            room = self._size(len(view), field)
-            return b"".join(self._run(view, room, fin=fin, urgent=field)[0])
-
-    def seal_into(
-        self, out: bytearray | memoryview, data: Buffer, *, fin: bool = False
-    ) -> tuple[int, int]:
-        with self._turn:
-            self._check("seal")
-            view, target = octets(data), octets(out)
-            if target.readonly:
-                raise BufferError("out is not writable")
-            need = FRAME_OVERHEAD + (len(view) > 0)
-            if len(target) < need:
-                raise say.no_room(len(target), need)
-            room = min(len(target), self._size(len(view)))
-            frames, taken = self._run(view, room, fin=fin)
-            stream = b"".join(frames)
-            target[: len(stream)] = stream
-            return taken, len(stream)
-
-    def rekey(self, key: Secret) -> None:
-        with self._turn:
-            self._check("rekey")
-            if self._rekey:
-                raise say.rekeyed_already()
-            self._key = Key(self._aead, key)
-            self._generation += 1
-            self._rekey = True
-
-    def wipe(self) -> None:
-        self._turn.end()
-        self._key = None
 
 
 class _Plaintext(NamedTuple):
@@ -196,7 +55,7 @@ def _parse(text: bytes) -> _Plaintext | int:
 @final
 class Opener:
     def __init__(self, aead: int, key: Secret, offset: int) -> None:
-        self._offset = _stream_offset(offset)
+        self._offset = stream_offset(offset)
         self._aead = aead
         self._key: Key | None = Key(aead, key)
         self._next: Key | None = None
@@ -206,6 +65,9 @@ class Opener:
         self._app_offset = 0
         self._generation = 0
         self._urgent_index: int | None = None
+        self._urgent_byte = 0
+        self._empty_rekeys = 0
+        self._oob_inline = True
         self._finp = False
         self._rekey_wanted = False
         self._fault: tuple[int, int, int] | None = None
@@ -248,6 +110,26 @@ class Opener:
     @property
     def urgent_index(self) -> int | None:
         return self._urgent_index
+
+    @property
+    def urgent_byte(self) -> int | None:
+        return None if self._urgent_index is None or not self._turn.live else self._urgent_byte
+
+    @property
+    def read_index(self) -> int:
+        return self._app_offset - len(self._ready)
+
+    @property
+    def empty_rekeys(self) -> int:
+        return self._empty_rekeys
+
+    @property
+    def oob_inline(self) -> bool:
+        return self._oob_inline
+
+    @oob_inline.setter
+    def oob_inline(self, wish: bool) -> None:
+        self._oob_inline = bool(wish)
 
     def _set_fault(self, fault: int, clen: int) -> None:
         self._fault = fault, self._offset, clen
@@ -318,12 +200,29 @@ class Opener:
             return
         self._accept(parsed, end, rekey=rekey)
 
+    def _mark(self) -> int | None:
+        """Bytes from the next one to be read to the newest urgent one, if that is ahead."""
+        index = self._urgent_index
+        return None if index is None or index < self.read_index else index - self.read_index
+
+    def _at_hole(self) -> bool:
+        return not self._oob_inline and self._mark() == 0
+
+    def _take_mark(self, urgent: int, byte: int) -> None:
+        """A new mark takes the place of an old one.  Where the reader stands at that,
+        its byte goes, as with Linux's TCP."""
+        if self._at_hole():
+            del self._ready[:1]
+        self._urgent_index = self._app_offset + urgent
+        self._urgent_byte = byte
+
     def _accept(self, frame: _Plaintext, end: int, *, rekey: bool) -> None:
         if rekey:
             self._key, self._next = self._next, None
             self._generation += 1
+            self._empty_rekeys += not frame.data
         if frame.urgent is not None:
-            self._urgent_index = self._app_offset + frame.urgent
+            self._take_mark(frame.urgent, frame.data[frame.urgent])
         self._ready += frame.data
         self._app_offset += len(frame.data)
         self._offset += end
@@ -332,16 +231,30 @@ class Opener:
         if self._finp and self._stream:
             self._set_fault(say.AFTER_FINP, 0)
 
-    def _enough(self, size: int) -> bool:
-        return len(self._ready) >= size if size else bool(self._ready)
+    def _givable(self, size: int, got: int) -> int:
+        """A read stops before the urgent byte; one that begins there goes on."""
+        n, mark = min(len(self._ready), size), self._mark()
+        return min(n, mark) if mark is not None and (mark or got) else n
+
+    def _give(self, size: int, got: int) -> bytes:
+        if size and not got and self._at_hole():
+            del self._ready[:1]
+        n = self._givable(size, got)
+        data = bytes(self._ready[:n])
+        del self._ready[:n]
+        return data
 
     def _run(self, size: int) -> bytes:
-        while not self._enough(size) and (clen := self._frame_openable()):
+        data = self._give(size, 0)
+        while (
+            (len(data) < size or not size)
+            and not self._ready
+            and (clen := self._frame_openable())
+        ):
             self._open_frame(clen)
-        if not self._ready:
+            data += self._give(size - len(data), len(data))
+        if not data:
             self._tell()
-        data = bytes(self._ready[:size])
-        del self._ready[:size]
         return data
 
     def read(self, size: int) -> bytes:
@@ -361,6 +274,22 @@ class Opener:
             target[: len(data)] = data
             return len(data)
 
+    def peek(self, size: int) -> bytes:
+        with self._turn:
+            self._tell()
+            if size < 0:
+                raise say.out_of_range("size", size, 0, 0x7FFFFFFF)
+            if self._at_hole():
+                return bytes(self._ready[1 : 1 + size])
+            return bytes(self._ready[: self._givable(size, 0)])
+
+    def open_ahead(self) -> None:
+        with self._turn:
+            self._tell()
+            while clen := self._frame_openable():
+                self._open_frame(clen)
+            self._tell()
+
     def rekey(self, key: Secret) -> None:
         with self._turn:
             self._tell()
@@ -375,4 +304,5 @@ class Opener:
         self._stream = bytearray()
         self._ready = bytearray()
         self._room = bytearray()
+        self._urgent_byte = 0
         self._rekey_wanted = False

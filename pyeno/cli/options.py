@@ -41,6 +41,12 @@ def seconds(text: str) -> float:
     return value
 
 
+def keepalive(text: str) -> float | tuple[float, float]:
+    """``SECONDS`` or ``SECONDS,TIMEOUT``."""
+    interval, comma, timeout = text.partition(",")
+    return (seconds(interval), seconds(timeout)) if comma else seconds(interval)
+
+
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """The policy of a connection, field by field of :class:`pyeno.Config`."""
     group = parser.add_argument_group("encryption")
@@ -73,6 +79,11 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
         "--handshake-timeout", type=seconds, default=15.0, metavar="SECONDS",
         help="how long the peer may take for the key exchange (default 15)",
     )  # fmt: skip
+    group.add_argument(
+        "--keepalive", type=keepalive, metavar="SECONDS[,TIMEOUT]",
+        help="reset the connection of a peer that was silent for SECONDS and does not answer "
+        "a rekeying in TIMEOUT (default: as long again)",
+    )  # fmt: skip
     parser.add_argument(
         "--json", action="store_true",
         help="print one object per connection on standard error when it ends",
@@ -94,6 +105,7 @@ def config_from(options: argparse.Namespace) -> Config:
         cache=not options.no_cache,
         keylog=options.keylog,
         handshake_timeout=options.handshake_timeout,
+        keepalive=options.keepalive,
         **wishes,
     )
 

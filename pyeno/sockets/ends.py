@@ -9,12 +9,18 @@ import socket
 import time
 import weakref
 
-from pyeno.errors import LocalProtocolError, PyenoError, RemoteProtocolError
-from pyeno.sockets.raw import reset
+from pyeno.errors import LocalProtocolError, RemoteProtocolError
+from pyeno.sockets.raw import TCP_CLOSE, reset, tcp_state
 from pyeno.tep import TepConnection
 
 WIPE_TRIES, WIPE_PAUSE = 50, 0.001
 """times, seconds: a key is in use for one batch of frames at most"""
+
+LOST = {
+    errno.ECONNABORTED, errno.ECONNRESET, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EPIPE,
+    errno.ETIMEDOUT,
+}  # fmt: skip
+"""With these the kernel says, to one call only, that the connection is gone."""
 
 
 class Mortal:
@@ -24,7 +30,9 @@ class Mortal:
         # weak, so that a socket nobody holds is closed at once, as the standard one is
         self._socket = weakref.ref(sock)
         self.connection = connection
-        self.error: PyenoError | None = None
+        self.error: Exception | None = None
+        self.lost: OSError | None = None
+        """the kernel's word that the connection is gone, whichever thread got it"""
         self.closed = False
         self._fin_sent = False
 
@@ -44,13 +52,39 @@ class Mortal:
         if sending and self._fin_sent:
             raise BrokenPipeError("send after shutdown(SHUT_WR): FINp was sent")
 
-    def fail(self, error: RemoteProtocolError) -> RemoteProtocolError:
-        """Abort (RFC 8548 section 3.3): RST, keys forgotten, ``error`` kept.
+    def fail(self, error: RemoteProtocolError) -> Exception:
+        """Abort (RFC 8548 section 3.3): RST, keys forgotten, the first error kept.
         [8548:3.3-6, 3.3-16, 3.6-8, 8-1]"""
+        if self.error is not None:
+            return self.error
         self.error = error
         reset(self._sock)
         self._wipe()
         return error
+
+    def meaning(self, error: OSError) -> Exception:
+        """What a system call's failure is to be told as."""
+        if self.error is not None:  # another thread aborted meanwhile
+            return self.error
+        if error.errno in LOST:
+            self.lost = error
+        return error
+
+    def _was_reset(self) -> bool:
+        """Whether a stream that is over was ended by RST, although another thread, or
+        getsockopt(SO_ERROR), may have consumed the kernel's word of it."""
+        return self.lost is not None or (
+            not self._fin_sent and tcp_state(self._sock) == TCP_CLOSE
+        )
+
+    def lose(self) -> Exception:
+        """The connection is gone, and nothing is left to be read: keys forgotten."""
+        if self.error is None:
+            self.error = self.lost or ConnectionResetError(
+                errno.ECONNRESET, os.strerror(errno.ECONNRESET)
+            )
+            self._wipe()
+        return self.error
 
     def disown(self, why: LocalProtocolError) -> None:
         """See :mod:`pyeno.sockets.forks`."""

@@ -5,12 +5,14 @@ import select
 import socket
 import threading
 import time
+from abc import ABC, abstractmethod
 
 from pyeno import kernel
 from pyeno._values import Buffer
 from pyeno.errors import HandshakeTimeoutError, LocalProtocolError, RemoteProtocolError
-from pyeno.sockets import forks
+from pyeno.sockets import forks, timer
 from pyeno.sockets.ends import Mortal
+from pyeno.sockets.keepalive import Liveness
 from pyeno.sockets.raw import BaseSocket, ready, wait
 from pyeno.tep import TepConnection
 
@@ -18,7 +20,7 @@ _recv_into = BaseSocket.recv_into  # type: ignore[attr-defined]
 _send = BaseSocket.send  # type: ignore[attr-defined]
 
 
-class Exchange(Mortal):
+class Exchange(Mortal, ABC):
     """Two locks, one per direction, let one thread send while another receives.
 
     Sealed bytes that the kernel did not take stay in ``_unsent`` and go out
@@ -27,14 +29,29 @@ class Exchange(Mortal):
     """
 
     def __init__(
-        self, sock: socket.socket, connection: TepConnection, handshake_timeout: float
+        self,
+        sock: socket.socket,
+        connection: TepConnection,
+        handshake_timeout: float,
+        keepalive: tuple[float, float] | None = None,
     ) -> None:
         super().__init__(sock, connection)
         self.reading = threading.Lock()
         self.writing = threading.Lock()
         self._handshake_timeout = handshake_timeout
         self._deadline: float | None = None
+        self._liveness = None if keepalive is None else Liveness(*keepalive)
         self._unsent = b""
+        self._oob = 0
+        """MSG_OOB while ``_unsent`` ends with urgent data, for the peer's SIGURG"""
+
+    @abstractmethod
+    def attend(self) -> bool:
+        """Take in what needs no reader; see :class:`pyeno.sockets.inbound.Inbound`."""
+
+    @abstractmethod
+    def tend(self) -> float | None:
+        """Look whether the peer is alive; see :class:`pyeno.sockets.link.Link`."""
 
     # -- key exchange --------------------------------------------------------
 
@@ -57,6 +74,8 @@ class Exchange(Mortal):
                     self._receive_init()
                 self._publish()
                 self._flush()
+                if self._liveness is not None:
+                    timer.watch(self, self._liveness.start(self.connection))
             except RemoteProtocolError as error:
                 raise self.fail(error) from None
 
@@ -98,13 +117,11 @@ class Exchange(Mortal):
     # -- protocol bytes ------------------------------------------------------
 
     def _push(self, sealed: Buffer, flags: int = 0) -> int:
-        """One send(); where a reading thread aborted meanwhile, its error says why."""
+        """One send(); where another thread aborted meanwhile, its error says why."""
         try:
-            sent: int = _send(self._sock, sealed, flags)
-        except OSError:
-            if self.error is not None:
-                raise self.error from None
-            raise
+            sent: int = _send(self._sock, sealed, flags | self._oob)
+        except OSError as error:
+            raise self.meaning(error) from None
         return sent
 
     def _flush(self, flags: int = 0) -> None:
@@ -112,11 +129,12 @@ class Exchange(Mortal):
         while True:
             while self._unsent:
                 self._unsent = self._unsent[self._push(self._unsent, flags) :]
+            self._oob = 0
             self._unsent = self.connection.data_to_send()
             if not self._unsent:
                 return
 
-    def _drain(self, deadline: float, flags: int = 0) -> None:
+    def _drain(self, deadline: float | None, flags: int = 0) -> None:
         """As _flush(), but waits for room until ``deadline`` at most."""
         while True:
             while self._unsent:
@@ -124,6 +142,7 @@ class Exchange(Mortal):
                     wait(self._sock, select.POLLOUT, deadline)
                 sent = self._push(self._unsent, flags | socket.MSG_DONTWAIT)
                 self._unsent = self._unsent[sent:]
+            self._oob = 0
             self._unsent = self.connection.data_to_send()
             if not self._unsent:
                 return

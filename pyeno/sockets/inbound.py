@@ -6,13 +6,17 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from pyeno.errors import RemoteProtocolError
+from pyeno.errors import LocalProtocolError, RemoteProtocolError
 from pyeno.sockets.exchange import Exchange
-from pyeno.sockets.raw import BaseSocket, wait
-from pyeno.tep import TepConnection
+from pyeno.sockets.raw import BaseSocket, ready, wait
 
 READ_SIZE = 1 << 17
+AHEAD_MAX = 1 << 18
+"""Bytes that are received ahead of the application in search of urgent data, at most."""
+HEAD_SIZE = 20 * 64
+"""Bytes looked at in search of frames without data."""
 
+_recv = BaseSocket.recv  # type: ignore[attr-defined]
 _recv_into = BaseSocket.recv_into  # type: ignore[attr-defined]
 
 Taken = TypeVar("Taken", int, bytes)
@@ -21,29 +25,21 @@ Taken = TypeVar("Taken", int, bytes)
 class Inbound(Exchange):
     """Stream bytes from the kernel, application bytes to the caller."""
 
-    def __init__(
-        self, sock: socket.socket, connection: TepConnection, handshake_timeout: float
-    ) -> None:
-        super().__init__(sock, connection, handshake_timeout)
-        self._peeked = b""
-        self.deaf = False
-        """this host shut down its receiving side"""
+    deaf = False
+    """this host shut down its receiving side"""
+    _over = False
+    """nothing more comes from the kernel; what came is judged once it is read"""
+    heard = 0.0
+    """when stream bytes came last, by the monotonic clock"""
 
     def recv(self, size: int) -> bytes:
         """As socket.recv(); empty only after an authenticated FINp. [8547:5-10] [8548:3.7-4]"""
         self.handshake()
         with self.reading:
-            if self._peeked:
-                taken, self._peeked = self._peeked[:size], self._peeked[size:]
-                return taken
             return self._take(self.connection.read, size)
 
     def recv_into(self, out: bytearray | memoryview) -> int:
         """As socket.recv_into()."""
-        if self._peeked:
-            taken = self.recv(len(out))
-            out[: len(taken)] = taken
-            return len(taken)
         self.handshake()
         with self.reading:
             return self._take(self.connection.read_into, out)
@@ -52,9 +48,14 @@ class Inbound(Exchange):
         """As socket.recv() with MSG_PEEK."""
         self.handshake()
         with self.reading:
-            if len(self._peeked) < size and (self.connection.awaited or not self._peeked):
-                self._peeked += self._take(self.connection.read, size - len(self._peeked))
-            return self._peeked[:size]
+            self.check()
+            if self.connection.awaited < size:  # or who waits for more would wait for ever
+                self._look_ahead()
+            return self._take(self._peek, size)
+
+    def _peek(self, size: int) -> bytes:
+        self.connection.open_ahead()
+        return self.connection.peek(size)
 
     def pending(self) -> int:
         """Application bytes that recv() gives without a system call: select()
@@ -64,12 +65,18 @@ class Inbound(Exchange):
         self.check()  # before the lock, as in handshake()
         with self.reading:
             self.check()
-            if not self._peeked and not self.connection.awaited:
-                try:
-                    self._peeked = self.connection.read(READ_SIZE)
-                except RemoteProtocolError as error:
-                    raise self.fail(error) from None
-            return len(self._peeked) + self.connection.awaited
+            try:
+                self.connection.open_ahead()
+            except RemoteProtocolError as error:
+                raise self.fail(error) from None
+            self._answer()
+            return self.connection.awaited - self._hole()
+
+    def _hole(self) -> int:
+        """Urgent bytes to come that recv() leaves out: one or none."""
+        mark = self.connection.urgent_index
+        ahead = mark is not None and mark >= self.connection.read_index
+        return int(ahead and not self.connection.oob_inline)
 
     def _take(self, read: Callable[..., Taken], wish: object) -> Taken:
         self.check()
@@ -79,23 +86,137 @@ class Inbound(Exchange):
             while True:
                 taken = read(wish)
                 self._answer()
-                if taken or self.connection.finished:
+                if taken:
+                    return taken
+                if self.connection.finished:
+                    self._look_behind()
                     return taken
                 if not self._fill(None if first else started):
                     return taken
                 first = False
         except RemoteProtocolError as error:
             raise self.fail(error) from None
+        except LocalProtocolError:
+            self.check()  # another thread ended it meanwhile, and the keys are gone
+            raise
 
     def _fill(self, started: float | None) -> bool:
         """One recv(); False at the end of stream.  A frame that trickles in does not
         prolong the timeout."""
-        timeout = self._sock.gettimeout()
-        if started is not None and timeout:
-            wait(self._sock, select.POLLIN, started + timeout)
-        count: int = _recv_into(self._sock, self.connection.room(READ_SIZE))
+        if not self._over:
+            timeout = self._sock.gettimeout()
+            if started is not None and timeout:
+                wait(self._sock, select.POLLIN, started + timeout)
+            try:
+                count: int = _recv_into(self._sock, self.connection.room(READ_SIZE))
+            except OSError as error:
+                told = self.meaning(error)
+                raise self.lose() if told is self.lost else told from None
+            if self._received(count):
+                return True
+        self._judge_end()
+        return False
+
+    def _received(self, count: int) -> bool:
         if count:
+            self.heard = time.monotonic()
             self.connection.received(count)
-        elif not self.deaf:  # else it is our own shutdown(), not the peer's end
-            self.connection.receive_eof()
+        else:
+            self._over = True
         return count > 0
+
+    def _judge_end(self) -> None:
+        """All that came was read: FINp, FIN without it, RST, or an end of our own?"""
+        self.check()
+        if self.deaf or self.connection.ended:  # it is our own shutdown(), or the peer's end
+            return
+        if self._was_reset():
+            raise self.lose()
+        self.connection.receive_eof()
+
+    # -- without the application's reading ---------------------------------------
+
+    def attend(self) -> bool:
+        """Open frames that carry no data (answers to rekeyings, probes), unless another
+        thread is reading and does it anyway.
+
+        Data stay in the kernel, where select() sees them; False where such are unread
+        and nothing behind them can be told.
+        """
+        if not self.reading.acquire(blocking=False):
+            return True
+        try:
+            self.check()
+            return self._attend()
+        except RemoteProtocolError as error:
+            raise self.fail(error) from None
+        except LocalProtocolError:
+            self.check()  # another thread ended it meanwhile, and the keys are gone
+            raise
+        finally:
+            self.reading.release()
+
+    def _attend(self) -> bool:
+        connection = self.connection
+        if self._over or not ready(self._sock, select.POLLIN):
+            return True
+        try:
+            head = _recv(self._sock, HEAD_SIZE, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except OSError as error:
+            self._gone(error)
+            return True
+        size, unread = connection.dataless(head)
+        if size:
+            room = connection.room(size)[:size]
+            self._received(_recv_into(self._sock, room, 0, socket.MSG_DONTWAIT))
+            connection.open_ahead()
+            self._answer()
+        if connection.ended:
+            self._look_behind()
+        elif not head:
+            self._over = True
+            if not connection.awaited:
+                self._judge_end()
+        return not unread
+
+    def _look_ahead(self) -> bool:
+        """Receive and open what has come, AHEAD_MAX bytes at most, and send what is owed
+        for it; False where no more can be received."""
+        connection = self.connection
+        try:
+            connection.open_ahead()
+            while self._room_ahead() and self._receive_now():
+                connection.open_ahead()
+            self._answer()
+        except RemoteProtocolError as error:
+            raise self.fail(error) from None
+        return self._room_ahead()
+
+    def _room_ahead(self) -> bool:
+        return self.connection.awaited + self.connection.buffered < AHEAD_MAX
+
+    def _look_behind(self) -> None:
+        """A sender "MUST NOT set FINp on any other frame" than the last (section 3.7):
+        what follows in a later segment is an error as well."""
+        while self.connection.ended and self._receive_now():
+            self.connection.open_ahead()  # says so, once all data are read
+
+    def _receive_now(self) -> bool:
+        """One recv() that does not wait; False if there was nothing."""
+        if self._over or not ready(self._sock, select.POLLIN):
+            return False
+        try:
+            room = self.connection.room(READ_SIZE)
+            return self._received(_recv_into(self._sock, room, 0, socket.MSG_DONTWAIT))
+        except OSError as error:
+            self._gone(error)
+            return False
+
+    def _gone(self, error: OSError) -> None:
+        """A connection lost is told when what came before has been read."""
+        if isinstance(error, BlockingIOError):
+            return
+        told = self.meaning(error)
+        if told is not self.lost:
+            raise told from None
+        self._over = True

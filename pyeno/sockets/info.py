@@ -88,6 +88,11 @@ class Info:
         """The local key generation (RFC 8548 section 3.8)."""
         return 0 if self._connection is None else self._connection.generation
 
+    @property
+    def remote_generation(self) -> int:
+        """The remote key generation, that of the frames received."""
+        return 0 if self._connection is None else self._connection.remote_generation
+
     def as_dict(self) -> dict[str, Any]:
         """The same as plain values, for JSON; no session ID yet is None."""
         established = self._connection is not None and self._connection.established

@@ -7,20 +7,57 @@ raised again by every later call.
 
 import select
 import socket
+import threading
+from typing import Any
 
-from pyeno.errors import PyenoError
-from pyeno.sockets.inbound import READ_SIZE, Inbound
+from pyeno.errors import LocalProtocolError, PyenoError, RemoteProtocolError
+from pyeno.sockets.inbound import READ_SIZE
 from pyeno.sockets.outbound import Outbound
-from pyeno.sockets.raw import BaseSocket, ready, reset
+from pyeno.sockets.raw import BaseSocket, acknowledged, ready, reset
+from pyeno.sockets.urgent import Urgent
 
 _recv_into = BaseSocket.recv_into  # type: ignore[attr-defined]
 
 
-class Link(Inbound, Outbound):
+class Link(Urgent, Outbound):
     """Handshake, send, receive and end of one connection."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._tending = threading.Lock()
+
+    def acknowledged(self) -> tuple[int, int]:
+        """See :func:`pyeno.sockets.raw.acknowledged`."""
+        return acknowledged(self._sock)
+
+    def tend(self) -> float | None:
+        """When the timer is to look again at whether the peer is alive, None: never.
+
+        Raises what ends the connection, PeerDeadError among others.
+        """
+        with self._tending:
+            return self._tend()
+
+    def disown(self, why: LocalProtocolError) -> None:
+        self._tending = threading.Lock()  # fork() may have copied it held
+        super().disown(why)
+
+    def _tend(self) -> float | None:
+        self.check()
+        if self._liveness is None or self._fin_sent or self.deaf or self.connection.ended:
+            return None  # "if it has not already transmitted a segment with FIN set"
+        try:
+            return self._liveness.visit(self)
+        except RemoteProtocolError as error:
+            raise self.fail(error) from None
 
     def close(self) -> None:
         """FINp, then let the kernel send FIN; RST if FINp cannot be sent."""
+        self._close()
+        with self._tending:  # the timer's thread uses the descriptor no more
+            pass
+
+    def _close(self) -> None:
         if self.closed:
             return
         if self.connection.established:  # else the stream may be another process's to read
@@ -36,4 +73,6 @@ class Link(Inbound, Outbound):
         kernel answers close() with unread bytes by a RST, which would destroy
         what we sent last."""
         if ready(self._sock, select.POLLIN):
-            _recv_into(self._sock, bytearray(READ_SIZE), 0, socket.MSG_DONTWAIT)
+            left = _recv_into(self._sock, bytearray(READ_SIZE), 0, socket.MSG_DONTWAIT)
+            if left and self.connection.ended:
+                raise RemoteProtocolError("bytes follow the frame with FINp")

@@ -1,5 +1,6 @@
 """The sending side of a link."""
 
+import contextlib
 import select
 import socket
 import time
@@ -11,64 +12,76 @@ from pyeno.errors import LocalProtocolError
 from pyeno.sockets import batches
 from pyeno.sockets.exchange import Exchange
 from pyeno.sockets.raw import wait
-from pyeno.tep import TepConnection
 
 CLOSE_SECONDS = 5.0
 """How long close() of a blocking socket waits for room in the kernel's buffer
 for the last frames; with a timeout no longer than that, non-blocking not at all."""
 
+LOOK_SECONDS = 0.1
+"""How often a host that only sends looks for what comes in."""
+
 
 class Outbound(Exchange):
     """Application bytes from the caller, sealed ones to the kernel."""
 
-    def __init__(
-        self, sock: socket.socket, connection: TepConnection, handshake_timeout: float
-    ) -> None:
-        super().__init__(sock, connection, handshake_timeout)
-        self._held = b""
+    _held = b""
+    _held_urgent = False
+    _probe = False
+    """the next frame is to initiate rekeying, since liveness must be proven"""
+    _look_at = 0.0
 
-    def _resume(self, view: memoryview) -> int:
+    def _resume(self, view: memoryview, urgent: bool) -> int:
         """Finish the frame an earlier send() could not; its application bytes
         come again at the head of ``view`` and are not sealed twice."""
         held = self._held
-        if held and view[: len(held)] != held:
+        last = len(held) == len(view)
+        if held and (view[: len(held)] != held or self._held_urgent is not (urgent and last)):
             raise LocalProtocolError(
                 f"send: {len(held)} bytes of the last call are sealed but were not yet "
-                "reported as sent; call again with the same bytes first"
+                "reported as sent; call again with the same bytes first, and the same flags"
             )
         self._flush()
         self._held = b""
         return len(held)
 
-    def send(self, data: Buffer) -> int:
-        """As socket.send(): the count of bytes in frames the kernel took whole."""
+    def send(self, data: Buffer, urgent: bool = False) -> int:
+        """As socket.send(): the count of bytes in frames the kernel took whole.
+
+        ``urgent``: the last byte of ``data`` is (MSG_OOB).
+        """
         view = memoryview(data).cast("B")
         if self._sock.gettimeout() is None:
-            self.sendall(view)
+            self.sendall(view, urgent)
             return len(view)
         self.handshake()
         with self.writing:
             self.check(sending=True)
-            done = self._resume(view)
+            done = self._resume(view, urgent)
             try:
                 while done < len(view):
-                    done += self._send_frame(view[done:])
+                    done += self._send_frame(view[done:], urgent)
             except (BlockingIOError, TimeoutError):
                 if not done:
                     raise
         self._answer()
+        self._look_sometimes()
         return done
 
-    def _send_frame(self, view: memoryview) -> int:
+    def _send_frame(self, view: memoryview, urgent: bool) -> int:
         chunk = view[: self.connection.frame_data]
         taken = len(chunk)
-        self._unsent = self.connection.send(chunk)
-        self._held = bytes(chunk)
+        self._seal(chunk, urgent and taken == len(view))
         self._flush()
         self._held = b""
         return taken
 
-    def sendall(self, data: Buffer) -> None:
+    def _seal(self, chunk: memoryview, urgent: bool) -> None:
+        self._probe_if_wanted()
+        self._unsent = self.connection.send(chunk, urgent=urgent)
+        self._oob = socket.MSG_OOB if urgent else 0
+        self._held, self._held_urgent = bytes(chunk), urgent
+
+    def sendall(self, data: Buffer, urgent: bool = False) -> None:
         """As socket.sendall(): after an error it is unknown how much was sent."""
         view = memoryview(data).cast("B")
         self.handshake()
@@ -76,17 +89,33 @@ class Outbound(Exchange):
             self.check(sending=True)
             timeout = self._sock.gettimeout()
             deadline = time.monotonic() + timeout if timeout else None
-            done = self._resume(view)
+            view = view[self._resume(view, urgent) :]
+            last = (len(view) - 1) % self.connection.frame_data + 1 if urgent and view else 0
             buffer = batches.take()
             try:
-                self._send_all(memoryview(buffer), view[done:], deadline)
+                self._send_all(memoryview(buffer), view[: len(view) - last], deadline)
             finally:
                 batches.give(buffer)
+            if last:
+                self._send_urgent(view[-last:], deadline)
             self._flush()
         self._answer()
+        self._look_sometimes()
+
+    def _send_urgent(self, view: memoryview, deadline: float | None) -> None:
+        """The last frame; here nothing is held, as with all that sendall() seals."""
+        self._seal(view, True)
+        self._held = b""
+        if deadline is None:
+            self._flush()
+        else:
+            self._drain(deadline)
 
     def _send_all(self, batch: memoryview, view: memoryview, deadline: float | None) -> None:
         while view:
+            self._probe_if_wanted()
+            if self._look_sometimes():
+                self._flush()
             taken, written = self._seal_into(batch, view)
             view = view[taken:]
             self._send_batch(batch[:written], deadline)
@@ -110,6 +139,54 @@ class Outbound(Exchange):
             if sent < len(sealed):
                 self._unsent = bytes(sealed[sent:])
 
+    # -- rekeying and liveness -------------------------------------------------
+
+    def rekey(self) -> None:
+        """Initiate rekeying (RFC 8548 section 3.8); never waits for the answer."""
+        self.handshake()
+        with self.writing:
+            self.check(sending=True)
+            self.connection.rekey()
+            with contextlib.suppress(BlockingIOError):  # it goes out first, next time
+                self._flush()
+
+    def probe(self) -> bool:
+        """Initiate rekeying without waiting; False where another thread is sending and
+        does it with its next frame."""
+        if not self.writing.acquire(blocking=False):
+            self._probe = True
+            return False
+        try:
+            self.check(sending=True)
+            self.connection.rekey()
+            with contextlib.suppress(BlockingIOError, TimeoutError):
+                self._drain(time.monotonic())
+        finally:
+            self.writing.release()
+        return True
+
+    @property
+    def probing(self) -> bool:
+        """A probe waits for the thread that is sending."""
+        return self._probe
+
+    def _probe_if_wanted(self) -> None:
+        if self._probe:
+            self._probe = False
+            self.connection.rekey()
+
+    def _look_sometimes(self) -> bool:
+        """Who only sends must not leave the peer's rekeying unanswered, nor its end or
+        errors unnoticed; whether it looked."""
+        now = time.monotonic()
+        if now < self._look_at:
+            return False
+        self._look_at = now + LOOK_SECONDS
+        self.attend()
+        return True
+
+    # -- ends ----------------------------------------------------------------
+
     def finish(self, *, closing: bool = False) -> None:
         """Send the frame with FINp, once; a call cut short is taken up by the next.
 
@@ -124,6 +201,8 @@ class Outbound(Exchange):
             push = partial(self._drain, time.monotonic() + patience)
         else:
             self.handshake()
+            if self.connection.ended:
+                self.attend()  # does anything follow the peer's FINp?
             push = self._flush
         # a thread that waits for room holds the lock for as long as the peer likes
         if not self.writing.acquire(timeout=CLOSE_SECONDS if closing else -1):

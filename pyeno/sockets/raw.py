@@ -2,9 +2,13 @@
 
 import contextlib
 import ctypes
+import errno
+import fcntl
+import os
 import select
 import socket
 import struct
+import termios
 import time
 
 BaseSocket = socket.socket.__bases__[0]
@@ -12,6 +16,13 @@ BaseSocket = socket.socket.__bases__[0]
 
 POLL_MAX_MS = 0x7FFFFFFF
 """poll(2) takes an int; 24 days are as good as forever."""
+
+TCP_CLOSE = 7
+"""The state of RFC 793 in the kernel's numbering (``enum`` of <netinet/tcp.h>)."""
+_ACKED = slice(120, 128)
+"""``tcpi_bytes_acked`` in ``struct tcp_info``."""
+
+_SIOCATMARK = 0x8905
 
 _AF_UNSPEC = struct.pack("=H14x", socket.AF_UNSPEC)
 
@@ -26,8 +37,7 @@ def wait(sock: socket.socket, event: int, deadline: float | None) -> None:
 
     Needs no change of the socket's timeout, which other threads may be using.
     """
-    poller = select.poll()
-    poller.register(sock.fileno(), event)
+    poller = _poller(sock, event)
     if deadline is None:
         poller.poll()
         return
@@ -38,9 +48,33 @@ def wait(sock: socket.socket, event: int, deadline: float | None) -> None:
 
 def ready(sock: socket.socket, event: int) -> bool:
     """Whether ``event`` is possible now."""
+    return bool(_poller(sock, event).poll(0))
+
+
+def _poller(sock: socket.socket, event: int) -> select.poll:
+    number = sock.fileno()
+    if number < 0:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
     poller = select.poll()
-    poller.register(sock.fileno(), event)
-    return bool(poller.poll(0))
+    poller.register(number, event)
+    return poller
+
+
+def tcp_state(sock: socket.socket) -> int:
+    """The kernel's state of the connection."""
+    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+
+
+def acknowledged(sock: socket.socket) -> tuple[int, int]:
+    """(bytes that the peer's TCP has acknowledged, bytes that it has yet to)."""
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _ACKED.stop)
+    queued = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4))
+    return struct.unpack("Q", info[_ACKED])[0], struct.unpack("i", queued)[0]
+
+
+def at_mark(sock: socket.socket) -> bool:
+    """sockatmark(3)."""
+    return fcntl.ioctl(sock.fileno(), _SIOCATMARK, bytes(4)) != bytes(4)
 
 
 def reset(sock: socket.socket) -> None:

@@ -1,8 +1,10 @@
 """The receiving calls of a socket: the link's, or the standard ones."""
 
+import socket
 from collections.abc import Iterable
 from typing import Any
 
+from pyeno.sockets import raw
 from pyeno.sockets.flags import recv_flagged
 from pyeno.sockets.settling import Settling
 
@@ -49,7 +51,7 @@ class Receiving(Settling):
     def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0) -> Any:
         if self._encrypted() is None:
             return super().recvmsg(bufsize, ancbufsize, flags)
-        return self.recv(bufsize, flags), [], 0, None
+        return self.recv(bufsize, flags), [], flags & socket.MSG_OOB, None
 
     def recvmsg_into(self, buffers: Iterable[Any], ancbufsize: int = 0, flags: int = 0) -> Any:
         if self._encrypted() is None:
@@ -61,7 +63,7 @@ class Receiving(Settling):
             part = data[at : at + len(view)]
             view[: len(part)] = part
             at += len(part)
-        return len(data), [], 0, None
+        return len(data), [], flags & socket.MSG_OOB, None
 
     def pending(self) -> int:
         """Application bytes that recv() gives without waiting for the network.
@@ -71,3 +73,9 @@ class Receiving(Settling):
         """
         link = self._encrypted()
         return 0 if link is None else link.pending()
+
+    def sockatmark(self) -> bool:
+        """As sockatmark(3): whether the next byte to be read is the last one of urgent
+        data (RFC 8548 section 3.7)."""
+        link = self._encrypted()
+        return raw.at_mark(self) if link is None else link.at_mark()

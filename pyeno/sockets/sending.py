@@ -4,7 +4,7 @@ import socket
 from collections.abc import Iterable
 from typing import Any
 
-from pyeno.errors import LocalProtocolError
+from pyeno.errors import LocalProtocolError, NotEncryptedError
 from pyeno.sockets.link import Link
 from pyeno.sockets.settling import Settling
 
@@ -16,22 +16,24 @@ class Sending(Settling):
 
     def _sending(self, flags: int) -> Link | None:
         link = self._encrypted()
-        if link is not None and flags & ~socket.MSG_NOSIGNAL:
+        if link is not None and flags & ~(socket.MSG_NOSIGNAL | socket.MSG_OOB):
             raise LocalProtocolError(
                 f"send: flags 0x{flags:x} on an encrypted connection; only MSG_NOSIGNAL "
-                "can be kept"
+                "and MSG_OOB can be kept"
             )
         return link
 
     def send(self, data: Any, flags: int = 0) -> int:
         link = self._sending(flags)
-        return super().send(data, flags) if link is None else link.send(data)
+        if link is None:
+            return super().send(data, flags)
+        return link.send(data, bool(flags & socket.MSG_OOB))
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         link = self._sending(flags)
         if link is None:
             return super().sendall(data, flags)
-        return link.sendall(data)
+        return link.sendall(data, bool(flags & socket.MSG_OOB))
 
     def sendto(self, data: Any, *rest: Any) -> int:
         if self._encrypted() is None:
@@ -52,7 +54,20 @@ class Sending(Settling):
             raise LocalProtocolError(
                 "sendmsg: ancillary data and addresses cannot be encrypted"
             )
-        return link.send(b"".join(buffers))
+        return link.send(b"".join(buffers), bool(flags & socket.MSG_OOB))
+
+    def rekey(self) -> None:
+        """Initiate rekeying (RFC 8548 section 3.8): go on under new keys.
+
+        An empty frame announces them at once, unless an earlier rekeying is
+        still unanswered: then the next data sent do.  Never waits for the
+        peer's answer; raises as send() does, LocalProtocolError where the
+        connection is not encrypted.
+        """
+        link = self._encrypted()
+        if link is None:
+            raise NotEncryptedError(f"rekey: {self.eno!r} has no keys")
+        link.rekey()
 
     def sendmsg_afalg(self, *args: Any, **named: Any) -> int:
         """Refused: TCP would take the message and send it as plaintext."""

@@ -129,9 +129,12 @@ class Settling(socket.socket):
         )
         # TCP's unauthenticated URG flag must not take a byte out of the stream of frames
         # (RFC 8548 section 3.7) [8547:5-15]
-        self.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+        inline = super().getsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE)
+        super().setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
         connection = tep.create_connection(outcome, self._config)
-        self._link = Link(self, connection, self._config.handshake_timeout)
+        connection.oob_inline = bool(inline)
+        config = self._config
+        self._link = Link(self, connection, config.handshake_timeout, config.liveness)
         self._info = Info(result, connection)
 
     def _connected(self) -> bool:
@@ -197,4 +200,7 @@ class Settling(socket.socket):
         self._listening = False
         ended = self._refused is not None or (self._link is not None and self._link.error)
         if ended and not self._connected():
+            if self._link is not None:  # the kernel's is the application's again
+                inline = self._link.connection.oob_inline
+                super().setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, inline)
             self._settled, self._link, self._refused = False, None, None

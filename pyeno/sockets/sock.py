@@ -7,7 +7,10 @@ with an error that says so.
 """
 
 import contextlib
+import errno
+import os
 import socket
+import struct
 from typing import Any
 
 from pyeno.constants import State
@@ -15,6 +18,9 @@ from pyeno.errors import LocalProtocolError
 from pyeno.sockets.raw import BaseSocket, reset
 from pyeno.sockets.receiving import Receiving
 from pyeno.sockets.sending import Sending
+
+OOB_INLINE = socket.SOL_SOCKET, socket.SO_OOBINLINE
+INT = struct.Struct("i")
 
 
 class Socket(Receiving, Sending):
@@ -72,6 +78,27 @@ class Socket(Receiving, Sending):
         accepted._seeded = self._seeded
         accepted._settle(connected=True)
         return accepted, address
+
+    # -- options -------------------------------------------------------------
+
+    def setsockopt(self, level: int, option: int, value: Any, *length: int) -> None:
+        """As socket.setsockopt().  The kernel's SO_OOBINLINE stays on while frames come
+        in; the application's says what becomes of their urgent bytes."""
+        if self._link is None or (level, option) != OOB_INLINE:
+            super().setsockopt(level, option, value, *length)
+            return
+        if not isinstance(value, int):
+            if value is None or len(value) < INT.size:
+                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+            (value,) = INT.unpack_from(value)
+        self._link.connection.oob_inline = bool(value)
+
+    def getsockopt(self, level: int, option: int, *length: int) -> Any:
+        """As socket.getsockopt()."""
+        if self._link is None or (level, option) != OOB_INLINE:
+            return super().getsockopt(level, option, *length)
+        inline = int(self._link.connection.oob_inline)
+        return INT.pack(inline)[: length[0]] if length and length[0] else inline
 
     # -- ends ----------------------------------------------------------------
 

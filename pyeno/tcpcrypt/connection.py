@@ -1,15 +1,12 @@
 """One tcpcrypt connection without I/O: joins handshake, key schedule, frames.
 
-    stream bytes ──▶ Handshake ──Agreed──▶ KeySchedule ──keys──▶ Sealer, Opener
+    stream bytes ──▶ Handshake ──Agreed──▶ KeySchedule ──keys──▶ Traffic: Sealer, Opener
 
 Offsets in the framer count every byte of the direction's TCP stream, the Init
-message included (RFC 8548 section 3.6).  Rekeying (section 3.8) is decided
-here and nowhere else: the framer flags and uses the keys it is given.
+message included (RFC 8548 section 3.6).
 """
 
 from collections import deque
-from collections.abc import Callable
-from typing import NamedTuple, TypeVar
 
 from pyeno._values import Buffer, Outcome
 from pyeno.config import Config
@@ -20,7 +17,14 @@ from pyeno.errors import (
     RemoteProtocolError,
     TruncationError,
 )
-from pyeno.events import DataReceived, EncryptionEnabled, EndOfStream, Event, Rekeyed
+from pyeno.events import (
+    DataReceived,
+    EncryptionEnabled,
+    EndOfStream,
+    Event,
+    Rekeyed,
+    UrgentReceived,
+)
 from pyeno.tcpcrypt.agreement import Secret
 from pyeno.tcpcrypt.framer import Opener, Sealer
 from pyeno.tcpcrypt.handshake import Agreed, Handshake
@@ -28,22 +32,9 @@ from pyeno.tcpcrypt.keylog import KeyLog
 from pyeno.tcpcrypt.keyschedule import Generations, KeySchedule
 from pyeno.tcpcrypt.schemes import Randomness
 from pyeno.tcpcrypt.system import SYSTEM
+from pyeno.tcpcrypt.traffic import Traffic, dataless
 
 _EVENT_READ = 1 << 16
-
-Wish = TypeVar("Wish")
-Taken = TypeVar("Taken", int, bytes)
-
-
-class _Keys(NamedTuple):
-    """The two directions after the key exchange."""
-
-    session_id: bytes
-    aead: Aead
-    sending: Generations
-    receiving: Generations
-    sealer: Sealer
-    opener: Opener
 
 
 class Connection:
@@ -65,12 +56,11 @@ class Connection:
             aeads=config.aeads,
             randomness=randomness,
         )
-        self._keys: _Keys | None = None
+        self._keys: Traffic | None = None
         self._keylog = KeyLog(config.keylog)
         self._events: deque[Event] = deque(maxlen=64)
-        self._rekey_at = 0
-        self._advanced_at = -1
-        self._answer_due = False
+        self._urgent_index: int | None = None
+        self._oob_inline = True
         self._wiped = False
         self._owed = self._handshake.start()
 
@@ -112,8 +102,33 @@ class Connection:
         return 0 if self._keys is None else self._keys.sending.generation
 
     @property
+    def remote_generation(self) -> int:
+        return 0 if self._keys is None else self._keys.remote_generation
+
+    @property
+    def unanswered(self) -> bool:
+        return self._keys is not None and self._keys.unanswered
+
+    @property
+    def opened(self) -> int:
+        return 0 if self._keys is None else self._keys.opener.offset
+
+    @property
+    def ended(self) -> bool:
+        return self._keys is not None and self._keys.opener.finished
+
+    @property
     def awaited(self) -> int:
         return 0 if self._keys is None else self._keys.opener.pending
+
+    @property
+    def buffered(self) -> int:
+        return 0 if self._keys is None else self._keys.opener.buffered
+
+    def dataless(self, head: bytes) -> tuple[int, bool]:
+        if self._keys is None or self.awaited or self.buffered:
+            return 0, True
+        return dataless(head)
 
     @property
     def frame_data(self) -> int:
@@ -121,7 +136,7 @@ class Connection:
 
     @property
     def owes(self) -> bool:
-        return bool(self._owed) or self._answer_due
+        return bool(self._owed) or (self._keys is not None and self._keys.owes)
 
     # -- key exchange --------------------------------------------------------
 
@@ -143,18 +158,25 @@ class Connection:
         sent, received = (init1, init2) if self.role is Role.A else (init2, init1)
         self._keylog.begin(agreed.n_a, agreed.aead)
         key, peer_key = sending.traffic_key(), receiving.traffic_key()
-        self._log(sending, key, outgoing=True)
-        self._log(receiving, peer_key, outgoing=False)
+        self._log(sending, key, True)
+        self._log(receiving, peer_key, False)
         aead = Aead(agreed.aead)
         sealer = Sealer(aead, key, sent, frame_size=self._config.frame_data)
         opener = Opener(aead, peer_key, received)
-        self._keys = _Keys(session_id, aead, sending, receiving, sealer, opener)
-        self._plan_rekey()
+        opener.oob_inline = self._oob_inline
+        self._keys = Traffic(
+            session_id, aead, sending, receiving, sealer, opener,
+            frame_data=self._config.frame_data, rekey_bytes=self._config.rekey_bytes,
+            log=self._log, raised=self._raised,
+        )  # fmt: skip
         self._events.append(EncryptionEnabled(session_id, aead))
 
-    def _log(self, generations: Generations, key: Secret, *, outgoing: bool) -> None:
+    def _log(self, generations: Generations, key: Secret, outgoing: bool) -> None:
         direction = "ab" if outgoing is (self.role is Role.A) else "ba"
         self._keylog.write(direction, generations.generation, key)
+
+    def _raised(self, remote_generation: int) -> None:
+        self._events.append(Rekeyed(remote_generation))
 
     # -- receiving -----------------------------------------------------------
 
@@ -192,20 +214,17 @@ class Connection:
 
     def read(self, size: int) -> bytes:
         keys = self._ready()
-        return self._read(keys, keys.opener.read, size)
+        return keys.read(keys.opener.read, size)
 
     def read_into(self, out: bytearray | memoryview) -> int:
         keys = self._ready()
-        return self._read(keys, keys.opener.read_into, out)
+        return keys.read(keys.opener.read_into, out)
 
-    def _read(self, keys: _Keys, read: Callable[[Wish], Taken], wish: Wish) -> Taken:
-        """Across any frames that raise the remote generation."""
-        taken = read(wish)
-        while not taken and keys.opener.rekey_wanted:
-            self._offer_next_key(keys)
-            taken = read(wish)
-            self._raise_remote_generation(keys)
-        return taken
+    def peek(self, size: int) -> bytes:
+        return self._ready().opener.peek(size)
+
+    def open_ahead(self) -> None:
+        self._ready().open_ahead()
 
     def next_event(self) -> Event | None:
         if self._events:
@@ -213,8 +232,11 @@ class Connection:
         if self._keys is None or self._wiped:
             return None
         data = self.read(_EVENT_READ)
+        if self.urgent_index != self._urgent_index:
+            self._urgent_index = self._keys.opener.urgent_index
+            self._events.append(UrgentReceived(self._keys.opener.urgent_index or 0))
         if data:
-            return DataReceived(data)
+            self._events.append(DataReceived(data))
         if self._events:
             return self._events.popleft()
         if self.finished:
@@ -222,84 +244,46 @@ class Connection:
             return EndOfStream()
         return None
 
+    # -- urgent data (section 3.7) ---------------------------------------------
+
+    @property
+    def urgent_index(self) -> int | None:
+        return None if self._keys is None else self._keys.opener.urgent_index
+
+    @property
+    def urgent_byte(self) -> int | None:
+        return None if self._keys is None else self._keys.opener.urgent_byte
+
+    @property
+    def read_index(self) -> int:
+        return 0 if self._keys is None else self._keys.opener.read_index
+
+    @property
+    def oob_inline(self) -> bool:
+        return self._oob_inline
+
+    @oob_inline.setter
+    def oob_inline(self, wish: bool) -> None:
+        if self._keys is not None:
+            self._keys.opener.oob_inline = wish
+        self._oob_inline = wish
+
     # -- sending -------------------------------------------------------------
 
     def data_to_send(self) -> bytes:
-        if self._answer_due:
-            self._answer_rekey(self._ready())
         owed, self._owed = self._owed, b""
-        return owed
+        return owed + self._keys.owed() if self._keys is not None else owed
 
-    def send(self, data: Buffer, *, fin: bool = False) -> bytes:
-        keys = self._sendable()
-        if keys.sealer.offset >= self._rekey_at:
-            self._advance(keys)
-        return keys.sealer.seal(data, fin=fin)
+    def send(self, data: Buffer, *, fin: bool = False, urgent: bool = False) -> bytes:
+        return self._ready().seal(data, fin=fin, urgent=urgent)
 
     def seal_into(
         self, out: bytearray | memoryview, data: Buffer, *, fin: bool = False
     ) -> tuple[int, int]:
-        keys = self._sendable()
-        if keys.sealer.offset >= self._rekey_at:
-            self._advance(keys)
-        return keys.sealer.seal_into(out, data, fin=fin)
-
-    # -- rekeying (section 3.8) ------------------------------------------------
+        return self._ready().seal_into(out, data, fin=fin)
 
     def rekey(self) -> None:
-        """Initiate rekeying: the next frame sent carries rekey = 1."""
-        keys = self._sendable()
-        if not self._unannounced(keys):
-            self._advance(keys)
-
-    def _unannounced(self, keys: _Keys) -> bool:
-        """No frame has used the local generation yet, so it must not be raised again."""
-        return keys.sealer.offset == self._advanced_at
-
-    def _advance(self, keys: _Keys) -> None:
-        """Raise the local generation; the frame that announces it comes next.
-
-        When data is sent this waits for no answer ("MUST NOT initiate more than one
-        concurrent rekey operation if it has no data to send"): who only sends reads
-        no answers, and one key must not seal without end.
-        """
-        self._advanced_at = keys.sealer.offset
-        keys.sending.advance()
-        key = keys.sending.traffic_key()
-        keys.sealer.rekey(key)
-        self._plan_rekey()
-        self._log(keys.sending, key, outgoing=True)
-
-    def _answer_rekey(self, keys: _Keys) -> None:
-        self._answer_due = False
-        if keys.sealer.finished:
-            return
-        if self._unannounced(keys):
-            self._owed += keys.sealer.seal(b"")
-        # one frame for each generation: "MUST immediately increment ... to match"
-        while keys.sending.generation < keys.receiving.generation:
-            self._advance(keys)
-            self._owed += keys.sealer.seal(b"")
-
-    def _plan_rekey(self) -> None:
-        if self._keys is not None:
-            budget = self._config.rekey_bytes
-            offset = self._keys.sealer.offset
-            self._rekey_at = 1 << 63 if budget is None else offset + budget
-
-    def _offer_next_key(self, keys: _Keys) -> None:
-        """The next frame has rekey = 1; it has yet to authenticate."""
-        keys.receiving.advance()
-        key = keys.receiving.traffic_key()
-        keys.opener.rekey(key)
-        self._log(keys.receiving, key, outgoing=False)
-
-    def _raise_remote_generation(self, keys: _Keys) -> None:
-        """It did.  An answer is owed if the remote generation is now ahead; it
-        is sealed by data_to_send(), which the caller keeps in stream order."""
-        self._events.append(Rekeyed(keys.receiving.generation))
-        behind = keys.sending.generation < keys.receiving.generation
-        self._answer_due = behind or self._unannounced(keys)
+        self._ready().rekey()
 
     # -- ends ----------------------------------------------------------------
 
@@ -311,27 +295,15 @@ class Connection:
         """
         self._wiped = True
         self._handshake.wipe()
-        busy: LocalProtocolError | None = None
-        for part in () if self._keys is None else self._keys[2:]:
-            try:
-                part.wipe()
-            except LocalProtocolError as error:
-                busy = error
-        if busy is not None:
-            raise busy
+        if self._keys is not None:
+            self._keys.wipe()
 
-    def _ready(self) -> _Keys:
+    def _ready(self) -> Traffic:
         if self._keys is None:
             raise LocalProtocolError(
                 f"the key exchange is not complete ({self._handshake.state.value})"
             )
         return self._keys
-
-    def _sendable(self) -> _Keys:
-        keys = self._ready()
-        if keys.sealer.finished:
-            raise LocalProtocolError("send after the end of stream (FINp) was sent")
-        return keys
 
 
 def create(outcome: Outcome, config: Config) -> Connection:

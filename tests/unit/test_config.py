@@ -48,11 +48,21 @@ def test_every_tep_by_name_and_number() -> None:
         ("handshake_timeout", 0), ("handshake_timeout", -1),
         ("handshake_timeout", float("nan")), ("handshake_timeout", None), ("keylog", 3),
         ("keylog", "/nowhere/keys"),
+        ("keepalive", 0), ("keepalive", -1.0), ("keepalive", "30"), ("keepalive", True),
+        ("keepalive", (1,)), ("keepalive", (1, 0)), ("keepalive", (1, 2, 3)),
+        ("keepalive", (1, None)), ("keepalive", float("nan")), ("keepalive", 10**10),
+        ("keepalive", [1, 2]),
     ],
 )  # fmt: skip
 def test_bad_values_name_the_field(field: str, value: object) -> None:
     with pytest.raises(ConfigError, match=f"^{field}: "):
         Config(**{field: value})  # type: ignore[arg-type]
+
+
+def test_keepalive_values() -> None:
+    assert Config().liveness is None
+    assert Config(keepalive=30).liveness == (30, 30)
+    assert Config(keepalive=(0.5, 2)).liveness == (0.5, 2)
 
 
 def test_frozen_and_copied() -> None:

@@ -255,14 +255,14 @@ def test_sending_alone_rekeys_on() -> None:
 
 def test_one_key_in_use_does_not_save_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     a, _ = pair()
-    assert a._keys is not None
     keys = a._keys
+    assert keys is not None
 
     class InUse:
         def wipe(self) -> None:
             raise LocalProtocolError("busy")
 
-    monkeypatch.setattr(a, "_keys", keys._replace(sealer=InUse()))  # type: ignore[arg-type]
+    monkeypatch.setattr(keys, "sealer", InUse())
     with pytest.raises(LocalProtocolError, match="busy"):
         a.wipe()
     with pytest.raises(LocalProtocolError, match="wiped"):

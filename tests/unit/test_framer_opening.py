@@ -146,15 +146,6 @@ def test_urgent_beyond_the_frame(twin: Any, data: bytes, urgent: int) -> None:
     assert o.pending == 0 and o.urgent_index is None
 
 
-@pytest.mark.rfc("8547:5-16", "8548:3.7-1")
-def test_urgent_index_counts_application_bytes(twin: Any) -> None:
-    """Section 3.7."""
-    s, o = sealer(twin), opener(twin)
-    o.feed(s.seal(b"12345") + s.seal(b"urgent", urgent=2) + s.seal(b"more"))
-    assert o.read(5) == b"12345" and o.urgent_index is None
-    assert o.read(99) == b"urgentmore" and o.urgent_index == 7
-
-
 @pytest.mark.parametrize("late", [b"\0", frame(plaintext(b""), START + 24)])
 @pytest.mark.parametrize("together", [True, False])
 def test_bytes_after_finp(twin: Any, late: bytes, together: bool) -> None:

@@ -18,6 +18,7 @@ Step = tuple[str, Any]
 SEALER_STATE = ("offset", "generation", "finished")
 OPENER_STATE = (
     "offset", "generation", "finished", "buffered", "pending", "rekey_wanted", "urgent_index",
+    "urgent_byte", "read_index", "empty_rekeys", "oob_inline",
 )  # fmt: skip
 
 
@@ -122,6 +123,9 @@ def streams(draw: st.DrawFn, aead: int) -> bytes:
 open_steps = st.one_of(
     st.tuples(st.just("read"), st.integers(-1, 40) | st.sampled_from([0, 3000, 100000])),
     st.tuples(st.just("into"), st.integers(0, 40) | st.just(3000)),
+    st.tuples(st.just("peek"), st.integers(-1, 40) | st.just(3000)),
+    st.tuples(st.just("ahead"), st.none()),
+    st.tuples(st.just("inline"), st.booleans()),
     st.tuples(st.just("rekey"), st.sampled_from([b"next", b"next", b"bad"])),
     st.tuples(st.just("feed"), st.integers(0, 50) | st.sampled_from([1000, 20000])),
     st.tuples(st.just("room"), st.integers(0, 50) | st.sampled_from([1000, 20000])),
@@ -143,6 +147,12 @@ def run_opener(twin: Any, aead: int, stream: bytes, steps: list[Step]) -> Any:
         elif name == "into":
             out = bytearray(b"\xee" * argument)
             made = said(lambda: o.read_into(out)), out  # noqa: B023
+        elif name == "peek":
+            made = said(lambda: o.peek(argument))  # noqa: B023
+        elif name == "ahead":
+            made = said(lambda: o.open_ahead())
+        elif name == "inline":
+            made = said(lambda: setattr(o, "oob_inline", argument))  # noqa: B023
         elif name == "rekey":
             key = twin.Secret(traffic_key(aead, argument))
             made = said(lambda: o.rekey(key))  # noqa: B023

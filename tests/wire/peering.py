@@ -68,13 +68,19 @@ class Facing:
         self.error: Exception | None = None
         self._thread: threading.Thread | None = None
 
-    def run(self, open_socket: Any, marker: bytes) -> None:
-        """Open, send the marker, read to the end, end the stream; in a thread."""
+    def run(self, open_socket: Any, marker: bytes, silent: bool) -> None:
+        """Open, send the marker, read to the end, end the stream; in a thread.  `silent`:
+        only the key exchange; the rest is the test's."""
 
         def body() -> None:
             try:
-                self.socket = open_socket()
-                self.socket.settimeout(TIMEOUT)
+                sock = open_socket()
+                sock.settimeout(TIMEOUT)
+                if silent:
+                    sock.do_handshake()
+                self.socket = sock
+                if silent:
+                    return
                 self.socket.sendall(marker)
                 while data := self.socket.recv(1 << 16):
                     self.data += data
@@ -120,6 +126,7 @@ def face(
     *,
     config: pyeno.Config | None = None,
     marker: bytes = MARKER,
+    silent: bool = False,
     **wishes: Any,
 ) -> Iterator[Facing]:
     """pyeno in `role`: "A" opens actively, "B" accepts; TCP is established, no key is yet."""
@@ -133,7 +140,7 @@ def face(
             return field.call(lambda: pyeno.create_connection(target, TIMEOUT, config=config))
 
         try:
-            facing.run(open_socket, marker)
+            facing.run(open_socket, marker, silent)
             peer.accept(TIMEOUT)
             yield facing
         finally:
@@ -145,7 +152,7 @@ def face(
         peer = EnoPeer(field.host, source=field.theirs(), **wishes)
         facing = Facing(peer)
         try:
-            facing.run(lambda: listener.accept()[0], marker)
+            facing.run(lambda: listener.accept()[0], marker, silent)
             peer.connect(address, timeout=TIMEOUT)
             yield facing
         finally:
