@@ -2,8 +2,8 @@
 
 import contextlib
 import copy
-import pickle
 import errno
+import pickle
 import re
 import socket
 from pathlib import Path
