@@ -31,6 +31,9 @@ TCP_ENO_RAW: Final = TCP_ENO_BASE + 11
 TCP_ENO_VERSION: Final = TCP_ENO_BASE + 12
 TCP_ENO_RESULT: Final = TCP_ENO_BASE + 13
 TCP_ENO_CONFIG: Final = TCP_ENO_BASE + 14
+TCP_ENO_SESSION_PUT: Final = TCP_ENO_BASE + 15
+TCP_ENO_SESSION_TAKE: Final = TCP_ENO_BASE + 16
+TCP_ENO_SESSION_FLUSH: Final = TCP_ENO_BASE + 17
 
 ABI_VERSION: Final = 1
 OPTION_ROOM: Final = 40
@@ -38,7 +41,7 @@ OPTION_ROOM: Final = 40
 TRANSCRIPT_ROOM: Final = 80
 SESSION_ID_ROOM: Final = 64
 
-_RESULT = struct.Struct("8B80s")
+_RESULT = struct.Struct("=8B80sBxH4x")
 # UDP and foreign kernels; MPTCP answers for itself where nothing is attached
 _NO_ENO = (errno.ENOPROTOOPT, errno.EOPNOTSUPP)
 
@@ -60,6 +63,10 @@ class Result(NamedTuple):
     """both hosts sent resumption suboptions (RFC 8548 section 3.5)"""
     transcript: bytes
     """host A's SYN-form option, then host B's (section 4.8)"""
+    original_role: Role = Role.A
+    """this host's in the original session; void unless ``resumed``"""
+    tag: int = 0
+    """what was put with the session: tcpcrypt's AEAD; void unless ``resumed``"""
 
 
 def _off(reason: Reason) -> Result:
@@ -71,7 +78,13 @@ UNAVAILABLE: Final = _off(Reason.UNAVAILABLE)
 
 
 def configure(
-    sock: socket.socket, *, teps: bytes, self_aware: int = 0, role_b: bool = False
+    sock: socket.socket,
+    *,
+    teps: bytes,
+    self_aware: int = 0,
+    role_b: bool = False,
+    nonce_len: int | None = None,
+    token: bytes = bytes(8),
 ) -> bool:
     """Make a TCP socket negotiate encryption when it connects or accepts.
 
@@ -87,7 +100,8 @@ def configure(
     """
     if not 0 <= self_aware <= 2:
         raise ValueError(f"self_aware={self_aware!r}: 0, 1, or 2 (mandatory)")
-    value = bytes((ABI_VERSION, self_aware, role_b)) + teps
+    nonce = 0xFF if nonce_len is None else nonce_len
+    value = bytes((2, self_aware, role_b, nonce)) + token + teps
     try:
         sock.setsockopt(socket.IPPROTO_TCP, TCP_ENO_CONFIG, value)
     except OSError as error:
@@ -128,9 +142,19 @@ def result(sock: socket.socket) -> Result:
         if error.errno in _NO_ENO:
             return UNAVAILABLE
         raise
-    state, reason, tep_byte, role, peer_aware, self_aware, resumed, size, transcript = (
-        _RESULT.unpack(value)
-    )
+    (
+        state,
+        reason,
+        tep_byte,
+        role,
+        peer_aware,
+        self_aware,
+        resumed,
+        size,
+        transcript,
+        original_b,
+        tag,
+    ) = _RESULT.unpack(value)
     return Result(
         State(state),
         Reason(reason),
@@ -140,6 +164,8 @@ def result(sock: socket.socket) -> Result:
         self_aware,
         bool(resumed),
         transcript[:size],
+        Role.B if original_b else Role.A,
+        tag,
     )
 
 

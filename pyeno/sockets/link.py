@@ -26,6 +26,8 @@ from pyeno.errors import (
     RemoteProtocolError,
 )
 from pyeno.sockets import batches, forks
+from pyeno.sockets.acks import HeldAck
+from pyeno.sockets.caching import Caching
 from pyeno.sockets.ends import Mortal
 from pyeno.sockets.raw import BaseSocket, ready, reset, wait
 from pyeno.tep import TepConnection
@@ -45,14 +47,21 @@ class Link(Mortal):
     """Handshake, send, receive and end of one connection."""
 
     __slots__ = (
-        "_deadline", "_handshake_timeout", "_held", "_peeked", "_unsent", "deaf", "reading",
-        "writing",
+        "_ack", "_deadline", "_handshake_timeout", "_held", "_peeked", "_unsent", "caching",
+        "deaf", "reading", "writing",
     )  # fmt: skip
 
     def __init__(
-        self, sock: socket.socket, connection: TepConnection, handshake_timeout: float
+        self,
+        sock: socket.socket,
+        connection: TepConnection,
+        handshake_timeout: float,
+        caching: Caching,
+        ack: HeldAck,
     ) -> None:
         super().__init__(sock, connection)
+        self.caching = caching
+        self._ack = ack
         self.reading = threading.Lock()
         self.writing = threading.Lock()
         self._handshake_timeout = handshake_timeout
@@ -78,6 +87,7 @@ class Link(Mortal):
             if self._deadline is None:  # the peer's time runs once we take part
                 self._deadline = now + self._handshake_timeout
             try:
+                self._resume_session()
                 while not self.connection.established:
                     self._flush()
                     self._await_init(self._deadline, until)
@@ -87,13 +97,24 @@ class Link(Mortal):
             except RemoteProtocolError as error:
                 raise self.fail(error) from None
 
+    def _resume_session(self) -> None:
+        try:
+            self.caching.resume(self._sock, self.connection)
+        except LocalProtocolError as error:
+            self.disown(error)
+            raise
+
     def _publish(self) -> None:
-        """Tell the host's own tools the session ID; without it all the same."""
+        """Tell the host's own tools the session ID, and cache the next session; before
+        the last Init message goes, so that the peer may resume at once.  Without
+        either all the same."""
+        self.caching.put(self._sock, self.connection)
         with contextlib.suppress(OSError):
             kernel.set_session_id(self._sock, self.connection.session_id)
 
     def _await_init(self, deadline: float, until: float | None) -> None:
         """Until there is something to read; what came in time is read however late."""
+        self._ack.release(self._sock)
         if ready(self._sock, select.POLLIN):
             return
         late = time.monotonic() >= deadline
@@ -185,6 +206,7 @@ class Link(Mortal):
     def _fill(self, started: float | None) -> bool:
         """One recv(); False at the end of stream.  A frame that trickles in does not
         prolong the timeout."""
+        self._ack.release(self._sock)
         timeout = self._sock.gettimeout()
         if started is not None and timeout:
             wait(self._sock, select.POLLIN, started + timeout)
@@ -217,6 +239,7 @@ class Link(Mortal):
             if self.error is not None:
                 raise self.error from None
             raise
+        self._ack.held = False  # it went with these bytes
         return sent
 
     def _flush(self, flags: int = 0) -> None:

@@ -12,7 +12,7 @@ import os
 import select
 import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pyeno import kernel, tep
@@ -20,6 +20,9 @@ from pyeno._values import Outcome
 from pyeno.config import Config, as_config
 from pyeno.constants import Reason, State
 from pyeno.errors import EncryptionRequiredError, KernelError, LocalProtocolError
+from pyeno.sockets import caching
+from pyeno.sockets.acks import HeldAck
+from pyeno.sockets.caching import Caching
 from pyeno.sockets.flags import recv_flagged
 from pyeno.sockets.info import Info
 from pyeno.sockets.link import Link
@@ -34,8 +37,8 @@ class Socket(socket.socket):
     """
 
     __slots__ = (
-        "_config", "_configured", "_info", "_link", "_listening", "_refused", "_settled",
-        "_settling", "_state",
+        "_ack", "_config", "_configured", "_info", "_link", "_listening", "_refused",
+        "_settled", "_settling", "_state",
     )  # fmt: skip
 
     def __init__(
@@ -50,6 +53,7 @@ class Socket(socket.socket):
         self._config = as_config(config)
         self._info = Info(kernel.NOT_CONFIGURED, None)
         self._link: Link | None = None
+        self._ack = HeldAck()
         self._listening = False
         self._configured = False
         self._refused: EncryptionRequiredError | KernelError | None = None
@@ -62,13 +66,7 @@ class Socket(socket.socket):
 
     def _configure(self) -> None:
         if self.type == socket.SOCK_STREAM and self.family in (socket.AF_INET, socket.AF_INET6):
-            config = self._config
-            self._configured = kernel.configure(
-                self,
-                teps=bytes(reversed(config.teps)),
-                self_aware=config.self_aware,
-                role_b=config.role_b,
-            )
+            self._configured = caching.configure(self, self._config)
 
     # -- what ENO made of it -------------------------------------------------
 
@@ -103,6 +101,7 @@ class Socket(socket.socket):
                 self._info = Info(result, None)
                 if not connected or result.state is State.OFFERED:
                     return False
+                self._ack.release(self)
                 if self._configured and result.reason is Reason.UNAVAILABLE:
                     self._refuse_unknown()
                 elif self._config.require:
@@ -123,7 +122,13 @@ class Socket(socket.socket):
         # (RFC 8548 section 3.7)
         self.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
         connection = tep.create_connection(outcome, self._config)
-        self._link = Link(self, connection, self._config.handshake_timeout)
+        self._link = Link(
+            self,
+            connection,
+            self._config.handshake_timeout,
+            Caching(outcome, result, self._config),
+            self._ack,
+        )
         self._info = Info(result, connection)
 
     def _connected(self) -> bool:
@@ -195,17 +200,30 @@ class Socket(socket.socket):
         Raises EncryptionRequiredError where ``Config.require`` forbids the
         plain connection it got.
         """
-        self._reopen()
-        super().connect(address)
-        self._opened()
+        with self._opening():
+            super().connect(address)
+            self._opened()
 
     def connect_ex(self, address: Any) -> int:
         """As socket.connect_ex(); protocol errors are still raised."""
-        self._reopen()
-        code = super().connect_ex(address)
-        if code == 0:
-            self._opened()
+        with self._opening():
+            code = super().connect_ex(address)
+            if code == 0:
+                self._opened()
         return code
+
+    @contextlib.contextmanager
+    def _opening(self) -> Iterator[None]:
+        """Hold the handshake's last ACK back for the first bytes, unless nobody would
+        be there to release it: who does not block comes back whenever it likes."""
+        self._reopen()
+        if self._configured and self.gettimeout() != 0:
+            self._ack.hold(self)
+        try:
+            yield
+        finally:
+            if self._link is None:
+                self._ack.release(self)
 
     def _reopen(self) -> None:
         """A connection that ended with an error may be followed by another."""
@@ -213,6 +231,19 @@ class Socket(socket.socket):
         ended = self._refused is not None or (self._link is not None and self._link.error)
         if ended and not self._connected():
             self._settled, self._link, self._refused = False, None, None
+
+    def fileno(self) -> int:
+        """As socket.fileno().  Who asks may wait with it (select, poll), so a peer
+        must not be kept waiting for this host's first bytes."""
+        self._ack.release(self)
+        return super().fileno()
+
+    def flush_session(self) -> None:
+        """Forget the cached session that came of this connection, if any
+        (RFC 8548 section 3.5); one that is made later is not cached."""
+        self._look()
+        if self._link is not None:
+            self._link.caching.flush(self)
 
     def _opened(self) -> None:
         with contextlib.suppress(BlockingIOError):
