@@ -20,8 +20,6 @@ WIPE_TRIES, WIPE_PAUSE = 50, 0.001
 class Mortal:
     """What a :class:`~pyeno.sockets.link.Link` knows of its end."""
 
-    __slots__ = ("__weakref__", "_fin_sent", "_socket", "closed", "connection", "error")
-
     def __init__(self, sock: socket.socket, connection: TepConnection) -> None:
         # weak, so that a socket nobody holds is closed at once, as the standard one is
         self._socket = weakref.ref(sock)

@@ -227,7 +227,7 @@ def test_shutdown_cut_short_is_taken_up_again(monkeypatch: pytest.MonkeyPatch) -
                 raise BlockingIOError
             return BaseSocket.send(sock, data, flags)
 
-        monkeypatch.setattr("pyeno.sockets.link._send", full_once)
+        monkeypatch.setattr("pyeno.sockets.exchange._send", full_once)
         with pytest.raises(BlockingIOError):
             a.shutdown(socket.SHUT_WR)
         a.shutdown(socket.SHUT_WR)

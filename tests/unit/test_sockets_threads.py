@@ -11,14 +11,14 @@ from unit.played import TIMEOUT, hand_made, pair, raw_peer
 
 from pyeno import Config
 from pyeno.errors import HandshakeTimeoutError, LocalProtocolError
-from pyeno.sockets import link as link_module
+from pyeno.sockets import outbound
 
 pytestmark = pytest.mark.usefixtures("negotiated")
 
 
 def test_close_does_not_wait_for_a_thread_that_sends(monkeypatch: pytest.MonkeyPatch) -> None:
     """The peer does not read: the connection is reset, and the thread told."""
-    monkeypatch.setattr(link_module, "CLOSE_SECONDS", 0.2)
+    monkeypatch.setattr(outbound, "CLOSE_SECONDS", 0.2)
     with pair(timeout=None) as (a, _):
         ended: list[Exception] = []
 

@@ -1,0 +1,162 @@
+"""The key exchange of a link, and protocol bytes on their way to the kernel."""
+
+import contextlib
+import select
+import socket
+import threading
+import time
+
+from pyeno import kernel
+from pyeno._values import Buffer
+from pyeno.errors import HandshakeTimeoutError, LocalProtocolError, RemoteProtocolError
+from pyeno.sockets import forks
+from pyeno.sockets.acks import HeldAck
+from pyeno.sockets.caching import Caching
+from pyeno.sockets.ends import Mortal
+from pyeno.sockets.raw import BaseSocket, ready, wait
+from pyeno.tep import TepConnection
+
+_recv_into = BaseSocket.recv_into  # type: ignore[attr-defined]
+_send = BaseSocket.send  # type: ignore[attr-defined]
+
+
+class Exchange(Mortal):
+    """Two locks, one per direction, let one thread send while another receives.
+
+    Sealed bytes that the kernel did not take stay in ``_unsent`` and go out
+    first, unchanged, next time: the same offset always carries the same bytes.
+    """
+
+    def __init__(
+        self, sock: socket.socket, connection: TepConnection, handshake_timeout: float
+    ) -> None:
+        super().__init__(sock, connection)
+        self.reading = threading.Lock()
+        self.writing = threading.Lock()
+        self._handshake_timeout = handshake_timeout
+        self._deadline: float | None = None
+        self._unsent = b""
+        self.caching: Caching | None = None
+        """the connection's part in the session cache, where its TEP may have one"""
+        self.ack = HeldAck()
+
+    # -- key exchange --------------------------------------------------------
+
+    def handshake(self) -> None:
+        """Complete the key exchange, as far as the socket's timeout allows."""
+        if self.connection.established and self.error is None and not self.closed:
+            return
+        self.check()  # before the locks: one that fork() copied may be held for ever
+        with self.reading, self.writing:
+            self.check()
+            forks.keep(self)
+            now, timeout = time.monotonic(), self._sock.gettimeout()
+            until = None if timeout is None else now + timeout
+            if self._deadline is None:  # the peer's time runs once we take part
+                self._deadline = now + self._handshake_timeout
+            try:
+                self._resume_session()
+                while not self.connection.established:
+                    self._flush()
+                    self._await_init(self._deadline, until)
+                    self._receive_init()
+                self._publish()
+                self._flush()
+            except RemoteProtocolError as error:
+                raise self.fail(error) from None
+
+    def _resume_session(self) -> None:
+        """In the place of the key exchange (RFC 8548 section 3.5)."""
+        if self.caching is None:
+            return
+        try:
+            self.caching.resume(self._sock, self.connection)
+        except LocalProtocolError as error:
+            self.disown(error)
+            raise
+
+    def _publish(self) -> None:
+        """Tell the host's own tools the session ID, and cache the next session: before
+        the last Init message goes, so that the peer may resume at once.  Without
+        either all the same."""
+        if self.caching is not None:
+            self.caching.put(self._sock, self.connection)
+        with contextlib.suppress(OSError):
+            kernel.set_session_id(self._sock, self.connection.session_id)
+
+    def _await_init(self, deadline: float, until: float | None) -> None:
+        """Until there is something to read; what came in time is read however late."""
+        self.ack.release(self._sock)
+        if ready(self._sock, select.POLLIN):
+            return
+        late = time.monotonic() >= deadline
+        if not late and self._sock.gettimeout() != 0:
+            try:
+                wait(
+                    self._sock,
+                    select.POLLIN,
+                    deadline if until is None else min(until, deadline),
+                )
+            except TimeoutError:
+                late = until is None or deadline <= until
+                if not late:
+                    raise
+        if late:
+            raise HandshakeTimeoutError(
+                f"the peer did not complete the key exchange in {self._handshake_timeout:g} s; "
+                "connection aborted (Config.handshake_timeout allows more)"
+            )
+
+    def _receive_init(self) -> None:
+        data = bytearray(4096)
+        count = _recv_into(self._sock, data)
+        if count:
+            self.connection.receive_data(memoryview(data)[:count])
+        else:
+            self.connection.receive_eof()
+
+    # -- protocol bytes ------------------------------------------------------
+
+    def _push(self, sealed: Buffer, flags: int = 0) -> int:
+        """One send(); where a reading thread aborted meanwhile, its error says why."""
+        try:
+            sent: int = _send(self._sock, sealed, flags)
+        except OSError:
+            if self.error is not None:
+                raise self.error from None
+            raise
+        self.ack.held = False  # it went with these bytes
+        return sent
+
+    def _flush(self, flags: int = 0) -> None:
+        """Send ``_unsent`` and owed protocol bytes, in stream order."""
+        while True:
+            while self._unsent:
+                self._unsent = self._unsent[self._push(self._unsent, flags) :]
+            self._unsent = self.connection.data_to_send()
+            if not self._unsent:
+                return
+
+    def _drain(self, deadline: float, flags: int = 0) -> None:
+        """As _flush(), but waits for room until ``deadline`` at most."""
+        while True:
+            while self._unsent:
+                if not ready(self._sock, select.POLLOUT):
+                    wait(self._sock, select.POLLOUT, deadline)
+                sent = self._push(self._unsent, flags | socket.MSG_DONTWAIT)
+                self._unsent = self._unsent[sent:]
+            self._unsent = self.connection.data_to_send()
+            if not self._unsent:
+                return
+
+    def _answer(self) -> None:
+        """Send what the protocol owes (a rekey answer) if nobody is sending now;
+        whoever is does it once the lock is free.  Never waits for room: a peer
+        may be waiting for us to read."""
+        while self.connection.owes and self.writing.acquire(blocking=False):
+            try:
+                self._drain(time.monotonic())
+            except (OSError, LocalProtocolError):
+                return  # what is not taken stays in _unsent
+            finally:
+                self.writing.release()

@@ -1,0 +1,73 @@
+"""The receiving calls of a socket: the link's, or the standard ones."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from pyeno.sockets.flags import recv_flagged
+from pyeno.sockets.settling import Settling
+
+
+class Receiving(Settling):
+    """recv() and its kin."""
+
+    __slots__ = ()
+
+    def recv(self, bufsize: int, flags: int = 0) -> bytes:
+        link = self._encrypted()
+        if link is None:
+            return super().recv(bufsize, flags)
+        if bufsize < 0:
+            raise ValueError("negative buffersize in recv")
+        if not flags:
+            return link.recv(bufsize) if bufsize else b""
+        return recv_flagged(link, bufsize, flags)
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        link = self._encrypted()
+        if link is None:
+            return super().recv_into(buffer, nbytes, flags)
+        view = memoryview(buffer).cast("B")
+        if nbytes < 0 or nbytes > len(view):
+            raise ValueError(f"recv_into: {nbytes} bytes into a buffer of {len(view)}")
+        view = view[:nbytes] if nbytes else view
+        if not flags:
+            return link.recv_into(view) if len(view) else 0
+        data = recv_flagged(link, len(view), flags)
+        view[: len(data)] = data
+        return len(data)
+
+    def recvfrom(self, bufsize: int, flags: int = 0) -> tuple[bytes, Any]:
+        if self._encrypted() is None:
+            return super().recvfrom(bufsize, flags)
+        return self.recv(bufsize, flags), None
+
+    def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
+        if self._encrypted() is None:
+            return super().recvfrom_into(buffer, nbytes, flags)
+        return self.recv_into(buffer, nbytes, flags), None
+
+    def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0) -> Any:
+        if self._encrypted() is None:
+            return super().recvmsg(bufsize, ancbufsize, flags)
+        return self.recv(bufsize, flags), [], 0, None
+
+    def recvmsg_into(self, buffers: Iterable[Any], ancbufsize: int = 0, flags: int = 0) -> Any:
+        if self._encrypted() is None:
+            return super().recvmsg_into(buffers, ancbufsize, flags)
+        views = [memoryview(buffer).cast("B") for buffer in buffers]
+        data = self.recv(sum(map(len, views)), flags)
+        at = 0
+        for view in views:
+            part = data[at : at + len(view)]
+            view[: len(part)] = part
+            at += len(part)
+        return len(data), [], 0, None
+
+    def pending(self) -> int:
+        """Application bytes that recv() gives without waiting for the network.
+
+        As with ``ssl``: select() does not see them, so a program that waits
+        with it asks this first, or reads until BlockingIOError.
+        """
+        link = self._encrypted()
+        return 0 if link is None else link.pending()

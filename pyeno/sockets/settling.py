@@ -1,0 +1,183 @@
+"""The kernel's verdict on a socket's connection, read once: the plain socket, a
+:class:`~pyeno.sockets.link.Link`, or a refusal.
+"""
+
+import errno
+import os
+import select
+import socket
+import threading
+
+from pyeno import kernel, tep
+from pyeno._values import Outcome
+from pyeno.config import Config, as_config
+from pyeno.constants import Reason, State
+from pyeno.errors import EncryptionRequiredError, KernelError
+from pyeno.sockets import caching
+from pyeno.sockets.acks import HeldAck
+from pyeno.sockets.info import Info
+from pyeno.sockets.link import Link
+from pyeno.sockets.raw import deadline_after, ready, reset, wait
+
+
+class Settling(socket.socket):
+    """What is known of the connection, and how it came to be known."""
+
+    __slots__ = (
+        "_ack", "_config", "_configured", "_info", "_link", "_listening", "_refused",
+        "_settled", "_settling", "_state",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        family: int = -1,
+        type: int = -1,
+        proto: int = -1,
+        fileno: int | None = None,
+        *,
+        config: Config | None = None,
+    ) -> None:
+        self._config = as_config(config)
+        self._info = Info(kernel.NOT_CONFIGURED, None)
+        self._link: Link | None = None
+        self._ack = HeldAck()
+        self._listening = False
+        self._configured = False
+        self._refused: EncryptionRequiredError | KernelError | None = None
+        self._settled = False
+        self._state = State.OFF
+        self._settling = threading.Lock()
+        super().__init__(family, type, proto, fileno)
+        if fileno is None:
+            self._configure()
+
+    def _configure(self) -> None:
+        if self.type == socket.SOCK_STREAM and self.family in (socket.AF_INET, socket.AF_INET6):
+            self._configured = caching.configure(self, self._config)
+
+    # -- what ENO made of it -------------------------------------------------
+
+    @property
+    def eno(self) -> Info:
+        """What TCP-ENO made of this connection; see :class:`pyeno.Info`."""
+        self._look()
+        return self._info
+
+    def _look(self) -> None:
+        """Settle if there is a connection to settle."""
+        if not self._settled and not self._closed and not self._listening:  # type: ignore[attr-defined]
+            self._settle()
+
+    def _settle(self, *, connected: bool = False) -> bool:
+        """Read the kernel's verdict; False while there is none yet.
+
+        One thread at a time, or two would make keys.  Connected or not is asked
+        first: a connection that opens between the two questions would pass for a
+        plain one.  Nor is OFFERED ever a verdict: so reads a simultaneous open
+        whose last segment is still to come (RFC 8547 section 4.6).
+        """
+        with self._settling:
+            if self._settled:
+                return True
+            connected = connected or self._connected()
+            result = kernel.result(self)
+            self._state = result.state
+            if result.state is State.ENCRYPTED:
+                self._adopt(result)
+            else:
+                self._info = Info(result, None)
+                if not connected or result.state is State.OFFERED:
+                    return False
+                self._ack.release(self)
+                if self._configured and result.reason is Reason.UNAVAILABLE:
+                    self._refuse_unknown()
+                elif self._config.require:
+                    self._refuse(result.reason)
+            self._settled = True
+            return True
+
+    def _adopt(self, result: kernel.Result) -> None:
+        outcome = Outcome(
+            Reason.NEGOTIATED,
+            result.role,
+            result.peer_aware,
+            result.tep_byte,
+            result.resumed,
+            result.transcript,
+        )
+        # TCP's unauthenticated URG flag must not take a byte out of the stream of frames
+        # (RFC 8548 section 3.7)
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+        connection = tep.create_connection(outcome, self._config)
+        self._link = Link(self, connection, self._config.handshake_timeout)
+        self._link.caching = caching.Caching(outcome, result, self._config)
+        self._link.ack = self._ack
+        self._info = Info(result, connection)
+
+    def _connected(self) -> bool:
+        try:
+            self.getpeername()
+        except OSError as error:
+            if error.errno == errno.ENOTCONN:
+                return False
+            raise
+        return True
+
+    def _refuse(self, reason: Reason) -> None:
+        reset(self)
+        self._refused = EncryptionRequiredError(
+            f"encryption is required but was disabled: {reason.slug}; connection reset before "
+            "any application data",
+            reason,
+        )
+
+    def _refuse_unknown(self) -> None:
+        reset(self)
+        self._refused = KernelError(
+            errno.ENOPROTOOPT,
+            "the BPF programs were detached while this connection opened: whether it is "
+            "encrypted cannot be told any more; connection reset, connect again",
+        )
+
+    def _encrypted(self) -> Link | None:
+        """The link, or None where the plain socket is to be used.
+
+        While a SYN with ENO may be sent or is unanswered neither is right: a byte
+        written now could leave as plaintext on a connection whose ENO then succeeds.
+        """
+        if not self._settled and not self._listening and not self._settle():
+            self._await_connected()
+        if self._refused is not None:
+            raise self._refused
+        return self._link
+
+    def _await_connected(self) -> None:
+        if self._state is State.OFF and not self._config.require:
+            return
+        if self._state is State.OFFERED:
+            timeout = self.gettimeout()
+            if timeout != 0:
+                wait(self, select.POLLOUT, deadline_after(timeout))
+            elif not ready(self, select.POLLOUT):
+                raise BlockingIOError(errno.EAGAIN, "the connection is not established yet")
+            if self._settle():
+                return
+        code = self.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or errno.ENOTCONN
+        raise OSError(code, os.strerror(code))
+
+    def do_handshake(self) -> None:
+        """Complete the key exchange, as the socket's timeout allows.
+
+        Raises RemoteProtocolError, EncryptionRequiredError, TimeoutError,
+        BlockingIOError.  Does nothing on a connection that is not encrypted.
+        """
+        link = self._encrypted()
+        if link is not None:
+            link.handshake()
+
+    def _reopen(self) -> None:
+        """A connection that ended with an error may be followed by another."""
+        self._listening = False
+        ended = self._refused is not None or (self._link is not None and self._link.error)
+        if ended and not self._connected():
+            self._settled, self._link, self._refused = False, None, None
