@@ -15,7 +15,7 @@ from pyeno import kernel
 from pyeno._values import Outcome
 from pyeno.config import Config, as_config
 from pyeno.constants import K_LEN, RESUME_NONCE_MAX, Role
-from pyeno.errors import LocalProtocolError
+from pyeno.errors import KernelError, LocalProtocolError
 from pyeno.kernel import Result
 from pyeno.sockets.raw import descriptor
 from pyeno.tcpcrypt.agreement import Secret
@@ -41,23 +41,15 @@ class Caching:
     def resume(self, sock: socket.socket, connection: TepConnection) -> None:
         """Give a resumed connection its secret.
 
-        Raises LocalProtocolError where another process took it.
+        Raises LocalProtocolError where another process took it, KernelError where
+        the kernel cannot be asked any more.
         """
-        if not self._result.resumed or connection.established:
-            return
-        try:
-            ss = Secret.from_option(
-                descriptor(sock), socket.IPPROTO_TCP, kernel.TCP_ENO_SESSION_TAKE, K_LEN
-            )
-        except OSError as error:
-            if error.errno != errno.ENOTCONN:
-                raise
-            raise LocalProtocolError(
-                "the keys of this resumed connection are another process's, which used it "
-                "first (fork); leave the connection to that one"
-            ) from None
         result = self._result
-        session = Session.named(self._outcome, result.tag, result.original_role, ss)
+        if not result.resumed or connection.established:
+            return
+        session = Session.named(
+            self._outcome, result.tag, result.original_role, _take(descriptor(sock))
+        )
         try:
             connection.resume(session)
         finally:
@@ -85,6 +77,26 @@ class Caching:
         """Forget what this connection put, and put nothing any more."""
         self._keeps = False
         _flush(sock, _OF_CONNECTION)
+
+
+def _take(fileno: int) -> Secret:
+    try:
+        return Secret.from_option(
+            fileno, socket.IPPROTO_TCP, kernel.TCP_ENO_SESSION_TAKE, K_LEN
+        )
+    except OSError as error:
+        if error.errno == errno.ENOPROTOOPT:
+            raise KernelError(
+                errno.ENOPROTOOPT,
+                "the BPF programs were detached while this connection opened: its session "
+                "secret is out of reach; connection reset, connect again",
+            ) from None
+        if error.errno != errno.ENOTCONN:
+            raise
+        raise LocalProtocolError(
+            "the keys of this resumed connection are another process's, which used it "
+            "first (fork); leave the connection to that one"
+        ) from None
 
 
 def _entry(session: Session, lifetime: int) -> bytes:

@@ -8,7 +8,12 @@ import time
 
 from pyeno import kernel
 from pyeno._values import Buffer
-from pyeno.errors import HandshakeTimeoutError, LocalProtocolError, RemoteProtocolError
+from pyeno.errors import (
+    HandshakeTimeoutError,
+    KernelError,
+    LocalProtocolError,
+    RemoteProtocolError,
+)
 from pyeno.sockets import forks
 from pyeno.sockets.acks import HeldAck
 from pyeno.sockets.caching import Caching
@@ -74,6 +79,8 @@ class Exchange(Mortal):
         except LocalProtocolError as error:
             self.disown(error)
             raise
+        except KernelError as error:
+            raise self.fail(error) from None
 
     def _publish(self) -> None:
         """Tell the host's own tools the session ID, and cache the next session: before
