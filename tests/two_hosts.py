@@ -6,6 +6,7 @@ the same, ``expected`` says from RFC 8547 section 4.5 alone what should come out
 
 import random
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import NamedTuple
 
 from pyeno._values import Outcome, Suboption
@@ -18,6 +19,18 @@ Options = Sequence[bytes]
 Opener = tuple[bool, bool]
 # (number of the transmission, sending host, segment, its options) -> deliveries
 Wire = Callable[[int, int, Segment, Options], list[Options]]
+
+
+# (state, received segment) -> (next state, answer)
+ACCEPTED: dict[tuple[str, Segment], tuple[str, Segment | None]] = {
+    ("LISTEN", SYN): ("SYN_RECEIVED", SYN_ACK),
+    ("SYN_SENT", SYN): ("SYN_RECEIVED", SYN_ACK),
+    ("SYN_SENT", SYN_ACK): ("ESTABLISHED", ACK),
+    ("SYN_RECEIVED", SYN): ("SYN_RECEIVED", SYN_ACK),
+    ("SYN_RECEIVED", ACK): ("ESTABLISHED", None),
+}
+BY_ACTIVE_OPENERS = ACCEPTED | {("SYN_RECEIVED", SYN_ACK): ("ESTABLISHED", ACK)}
+REPEATED = {"SYN_SENT": SYN, "SYN_RECEIVED": SYN_ACK}
 
 
 class Host:
@@ -48,18 +61,10 @@ class Host:
             self.eno.receive(segment, options)
             self.heard_non_syn |= segment is ACK
             return None if segment is ACK else ACK  # a duplicate: challenge ACK
-        accepted: dict[tuple[str, Segment], tuple[str, Segment | None]] = {
-            ("LISTEN", SYN): ("SYN_RECEIVED", SYN_ACK),
-            ("SYN_SENT", SYN): ("SYN_RECEIVED", SYN_ACK),
-            ("SYN_SENT", SYN_ACK): ("ESTABLISHED", ACK),
-            ("SYN_RECEIVED", SYN): ("SYN_RECEIVED", SYN_ACK),
-            ("SYN_RECEIVED", ACK): ("ESTABLISHED", None),
-        }
-        if not self.passive:
-            accepted["SYN_RECEIVED", SYN_ACK] = ("ESTABLISHED", ACK)
-        if (self.tcp, segment) not in accepted:
+        row = (ACCEPTED if self.passive else BY_ACTIVE_OPENERS).get((self.tcp, segment))
+        if row is None:
             return None
-        self.tcp, answer = accepted[self.tcp, segment]
+        self.tcp, answer = row
         self.eno.receive(segment, options)
         self.heard_non_syn |= segment is ACK
         return answer
@@ -68,7 +73,7 @@ class Host:
         """What to send when nothing is under way."""
         if self.tcp == "ESTABLISHED":
             return None if peer.heard_non_syn else ACK  # data, until acknowledged
-        return {"SYN_SENT": SYN, "SYN_RECEIVED": SYN_ACK}.get(self.tcp)
+        return REPEATED.get(self.tcp)
 
 
 class World:
@@ -112,6 +117,11 @@ def clean(number: int, host: int, segment: Segment, options: Options) -> list[Op
     return [options]
 
 
+@cache
+def encoded(offer: tuple[Suboption, ...], value: int) -> bytes:
+    return encode(offer, global_suboption=value or None)
+
+
 class Side(NamedTuple):
     """How one host is configured."""
 
@@ -124,8 +134,7 @@ class Side(NamedTuple):
     """a passive opener that answers with one TEP, as section 4.5 says it SHOULD"""
 
     def host(self) -> Host:
-        value = self.b | self.aware << 1
-        option = encode(self.offer, global_suboption=value or None)
+        option = encoded(self.offer, self.b | self.aware << 1)
         demand = self.mandatory
         if self.choosing:
             teps = [sub.tep for sub in self.offer]

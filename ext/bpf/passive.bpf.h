@@ -45,7 +45,8 @@ static __always_inline void eno_choose_answer(const struct eno_socket *s, struct
 
 /* TCP_ENO_RAW on a listener: sent as it is, if section 4.6 lets a passive
  * opener send any option at all (a vacuous one only answers an ENO option;
- * b = 1 always). */
+ * b = 1 always).  What else is wrong with the two options, host A sees too;
+ * that its a = 0 does not do here it cannot know, and would encrypt alone. */
 static __always_inline void eno_raw_answer(const struct eno_socket *s, struct eno_work *w,
 					   struct eno_request *r)
 {
@@ -53,7 +54,7 @@ static __always_inline void eno_raw_answer(const struct eno_socket *s, struct en
 	eno_agree(w, s->self_aware == 2);
 	if (!(w->local.global & ENO_GLOBAL_B))
 		w->outcome.reason = ENO_SAME_ROLE;
-	else if (!w->remote.reason) {
+	else if (!w->remote.reason && w->outcome.reason != ENO_PEER_NOT_AWARE) {
 		r->answer = s->raw;
 		r->answer_len = s->raw_len;
 	}

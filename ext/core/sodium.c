@@ -15,6 +15,7 @@ static const struct {
 	}
 	SYMBOL(init, "sodium_init"),
 	SYMBOL(memzero, "sodium_memzero"),
+	SYMBOL(stackzero, "sodium_stackzero"),
 	SYMBOL(randombytes_buf, "randombytes_buf"),
 	SYMBOL(is_zero, "sodium_is_zero"),
 	SYMBOL(scalarmult, "crypto_scalarmult_curve25519"),

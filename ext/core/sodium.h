@@ -23,6 +23,7 @@ typedef int sodium_open_fn(unsigned char *m, unsigned char *nsec, const unsigned
 struct sodium {
 	int (*init)(void);
 	void (*memzero)(void *bytes, size_t len);
+	void (*stackzero)(size_t len);
 	void (*randombytes_buf)(void *bytes, size_t len);
 	int (*is_zero)(const unsigned char *bytes, size_t len);
 

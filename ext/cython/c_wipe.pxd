@@ -1,3 +1,4 @@
 cdef extern from "wipe.h" nogil:
     void wipe(void *data, size_t len)
+    void wipe_stack()
     void wipe_free(void *data, size_t len)

@@ -12,6 +12,7 @@ from c_aead cimport (
     aead_bind_libcrypto, aead_hooks, aead_plan, aead_provider, aead_set_plan,
 )
 from c_tcpcrypt cimport AE_TAG_LEN, FRAME_HEADER_LEN
+from c_wipe cimport wipe_stack
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
@@ -26,6 +27,7 @@ cdef class Held:
 
     cdef object cipher
     cdef bytearray key
+    cdef bint leaves_key  # on the stack
 
     def __dealloc__(self):
         if self.key is not None:
@@ -38,7 +40,8 @@ cdef void *held_create(uint16_t aead, const uint8_t *key, size_t key_len) noexce
         held = Held()
         held.key = bytearray(<size_t>key_len)
         memcpy(<char *>held.key, key, key_len)
-        kind = ChaCha20Poly1305 if aead == Aead.CHACHA20_POLY1305 else AESGCM
+        held.leaves_key = aead == Aead.CHACHA20_POLY1305
+        kind = ChaCha20Poly1305 if held.leaves_key else AESGCM
         held.cipher = kind(held.key)
         Py_INCREF(held)
         return <void *>held
@@ -60,6 +63,9 @@ cdef int held_seal(
         return AEAD_OK
     except BaseException:
         return AEAD_PROVIDER
+    finally:
+        if (<Held>state).leaves_key:
+            wipe_stack()
 
 
 cdef int held_open(
@@ -78,6 +84,9 @@ cdef int held_open(
         return AEAD_FAIL
     except BaseException:
         return AEAD_PROVIDER
+    finally:
+        if (<Held>state).leaves_key:
+            wipe_stack()
 
 
 cdef void held_destroy(void *state) noexcept with gil:

@@ -37,7 +37,9 @@ def run(options: argparse.Namespace) -> int:
         _tell_lacks(lacks, options.json)
         return 1
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+        # what was ignored when we started stays so: nohup means it
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
     told = story.tell(size, options.keep, _say)
     if options.json:
         print(json.dumps(told.as_dict()))

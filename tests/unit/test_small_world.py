@@ -8,7 +8,13 @@ segment.
 
 import random
 from collections.abc import Iterator
-from itertools import chain, combinations, permutations, product
+from itertools import (
+    chain,
+    combinations,
+    combinations_with_replacement,
+    permutations,
+    product,
+)
 
 import pytest
 from two_hosts import ACK, SYN, SYN_ACK, Opener, Options, Side, Wire, agreed, expected, meet
@@ -39,12 +45,13 @@ def offers(most: int) -> Iterator[tuple[Suboption, ...]]:
             )
 
 
-UPTO_2, UPTO_3 = tuple(offers(2)), tuple(offers(3))
+UPTO_2, OFFERS = tuple(offers(2)), tuple(offers(3))
 BITS = tuple(product((False, True), repeat=2))
+CONFIGURED = tuple(product(BITS, OFFERS))  # ((aware, mandatory), offer)
 PASSIVE = (True, True)  # section 4.2: b MUST be 1 for all passive openers
 # (passive, b) of both hosts: three-way handshakes, then simultaneous opens
 OPENS = [((False, b), PASSIVE) for b in (False, True)]
-OPENS += [((False, b), (False, c)) for b, c in BITS]
+OPENS += [((False, b), (False, c)) for b, c in BITS if b <= c]
 GOOD = [
     (Side(False, False, False, False, offer), Side(*other, True, False, offer))
     for other in (PASSIVE, (False, True))
@@ -62,29 +69,35 @@ def meets_as_expected(one: Side, other: Side) -> bool:
 
 
 @every_open
-def test_every_pair_up_to_two_teps(first: Opener, second: Opener) -> None:
+def test_every_pair(first: Opener, second: Opener) -> None:
     """RFC 8547 sections 4.2-4.6, 4.8: all roles, a bits, mandatory modes and offers."""
-    assert len(UPTO_2) == 1 + 3 * 2 + 6 * 4
+    assert len(OFFERS) == 1 + 3 * 2 + 6 * 4 + 6 * 8
+    if first == second:  # either may be called the first
+        configured = combinations_with_replacement(CONFIGURED, 2)
+    else:
+        configured = product(CONFIGURED, CONFIGURED)
     met = [
         meets_as_expected(Side(*first, *mine, a), Side(*second, *theirs, b))
-        for mine, theirs, a, b in product(BITS, BITS, UPTO_2, UPTO_2)
+        for (mine, a), (theirs, b) in configured
     ]
     assert any(met) == (first[1] != second[1])
 
 
-@every_open
-def test_every_pair_up_to_three_teps(first: Opener, second: Opener) -> None:
-    """RFC 8547 sections 4.3-4.6, 4.8: all roles and offers, nobody application-aware."""
-    assert len(UPTO_3) == len(UPTO_2) + 6 * 8
-    for a, b in product(UPTO_3, UPTO_3):
-        meets_as_expected(Side(*first, False, False, a), Side(*second, False, False, b))
+@pytest.mark.parametrize("b", BITS, ids=str)
+def test_nobody_is_first_in_a_simultaneous_open(b: tuple[bool, bool]) -> None:
+    """RFC 8547 section 4.2: whichever host is called the first, it ends the same."""
+    for place, ((mine, x), (theirs, y)) in enumerate(product(CONFIGURED, CONFIGURED)):
+        if place % 97:
+            continue
+        one, other = Side(False, b[0], *mine, x), Side(False, b[1], *theirs, y)
+        assert meet(other, one) == meet(one, other)[::-1]
 
 
 def test_every_choice_of_a_passive_opener() -> None:
     """RFC 8547 section 4.5: the SYN-ACK's only TEP is the best valid one."""
-    taken = [o for o in UPTO_3 if not any(sub.v for sub in o)]
+    taken = [o for o in OFFERS if not any(sub.v for sub in o)]
     assert len(taken) == 1 + 3 + 6 + 6
-    for mine, theirs, a, b in product(BITS, BITS, UPTO_3, taken):
+    for mine, theirs, a, b in product(BITS, BITS, OFFERS, taken):
         passive = Side(*PASSIVE, *theirs, b, choosing=True)
         meets_as_expected(Side(False, False, *mine, a), passive)
 
@@ -95,7 +108,7 @@ def test_sampled_repetition() -> None:
     met = 0
     for _ in range(4000):
         first, second = draw.choice(OPENS)
-        a, b = ((*draw.choices(PLAIN, k=2), *draw.choice(UPTO_3)) for _ in range(2))
+        a, b = ((*draw.choices(PLAIN, k=2), *draw.choice(OFFERS)) for _ in range(2))
         mine, theirs = draw.choice(BITS), draw.choice(BITS)
         met += meets_as_expected(Side(*first, *mine, a), Side(*second, *theirs, b))
     assert met > 50

@@ -17,6 +17,9 @@ from pyeno import mounts
 pytestmark = pytest.mark.wire
 
 COMMAND = [sys.executable, "-P", "-m", "pyeno", "demo"]
+# as from a terminal: a shell without job control starts its background jobs, the
+# test run perhaps, with SIGINT ignored, and that is inherited
+UNIGNORED = ["env", "--default-signal"]
 # out of the cgroup that other tests attach to: the demo makes its own
 OUTSIDE = ["sh", "-c", 'echo 0 >"$1/cgroup.procs" && shift && exec "$@"', "sh"]
 
@@ -104,7 +107,7 @@ def test_as_text_where_eno_is_attached(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("delay", [0.0, 0.1, 0.8])
 def test_interrupted(scratch: dict[str, str], number: int, delay: float) -> None:
-    prefix = [*OUTSIDE, str(mounts.cgroup_root())]
+    prefix = [*UNIGNORED, *OUTSIDE, str(mounts.cgroup_root())]
     process = subprocess.Popen(
         [*prefix, *COMMAND], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=scratch
     )
@@ -115,6 +118,23 @@ def test_interrupted(scratch: dict[str, str], number: int, delay: float) -> None
     process.send_signal(number)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 1, err
+    assert leftovers(process.pid) == []
+
+
+def test_ignored_signals_stay_ignored(scratch: dict[str, str]) -> None:
+    """As under nohup: who closes the terminal does not end what was to outlive it."""
+    prefix = ["env", "--ignore-signal=HUP,INT", *OUTSIDE, str(mounts.cgroup_root())]
+    process = subprocess.Popen(
+        [*prefix, *COMMAND, "--size", "1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=scratch,
+    )  # fmt: skip
+    deadline = time.monotonic() + 20
+    while not leftovers(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    for number in (signal.SIGHUP, signal.SIGINT):
+        process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
     assert leftovers(process.pid) == []
 
 

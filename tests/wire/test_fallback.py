@@ -11,6 +11,7 @@ from wire.capture import Segment
 from wire.connect import (
     ANSWER,
     OFFER,
+    Setup,
     assert_encrypted,
     assert_plain,
     connection,
@@ -21,6 +22,7 @@ from wire.connect import (
     teps,
     unconfigured,
 )
+from wire.held import await_crossed, held
 from wire.netns import Wire
 
 from pyeno import kernel
@@ -32,11 +34,15 @@ STRIP = "reset tcp option 69"
 SYN_ONLY = "tcp flags & (syn|ack) == syn"
 SYN_ACK = "tcp flags & (syn|ack) == syn|ack"
 NO_SYN = "tcp flags & (syn|ack) == ack"
-HOLD_ARP = """add table arp eno
-add chain arp eno c { type filter hook input priority 0; }
-add rule arp eno c drop
-"""
 FIRST = "numgen inc mod 100000 == 0"
+
+
+def mandatory_raw(option: str) -> Setup:
+    def setup(sock: socket.socket) -> None:
+        raw(option)(sock)
+        sock.setsockopt(socket.IPPROTO_TCP, kernel.TCP_ENO_SELF_AWARE, 2)
+
+    return setup
 
 
 # -- lost segments: the same bytes again ---------------------------------------------
@@ -138,9 +144,10 @@ def test_peer_without_eno(wire: Wire) -> None:
         (raw("45042323"), tcpcrypt, Reason.NO_VALID_TEP),
         (raw("4503a0"), teps("20"), Reason.NO_VALID_TEP),
         (tcpcrypt, raw("450323"), Reason.SAME_ROLE),
+        (tcpcrypt, mandatory_raw("45040323"), Reason.PEER_NOT_AWARE),
     ],
     ids=["none-common", "vacuous", "vacuous-global", "both-b", "not-aware", "repeated",
-         "foreign-data", "raw-answer-without-b"],
+         "foreign-data", "raw-answer-without-b", "raw-answer-not-aware"],
 )  # fmt: skip
 def test_passive_opener_disables(wire: Wire, active, passive, reason: Reason) -> None:  # type: ignore[no-untyped-def]
     """Rules 2 and 3: no option in the SYN-ACK, and none afterwards."""
@@ -213,23 +220,6 @@ def test_unconfigured_sockets_are_left_alone(wire: Wire) -> None:
 
 
 @contextlib.contextmanager
-def held(wire: Wire) -> Iterator[None]:
-    """Segments wait at both ends for an address that ARP does not find; then all go."""
-    ends = ((wire.a, wire.b), (wire.b, wire.a))
-    for host, _ in ends:
-        host.run("nft", "-f", "-", stdin=HOLD_ARP)
-        host.run("ip", "neigh", "flush", "all")
-    try:
-        yield
-    finally:
-        for host, peer in ends:
-            address = peer.run("cat", "/sys/class/net/eth/address").strip()
-            at = (peer.ip4, "lladdr", address, "nud", "reachable", "dev", "eth")
-            host.run("ip", "neigh", "replace", *at)
-            host.run("nft", "delete", "table", "arp", "eno")
-
-
-@contextlib.contextmanager
 def crossing(wire: Wire, role_a: bool, role_b: bool) -> Iterator[tuple[socket.socket, ...]]:
     """Both ends connect, and their SYNs cross."""
     ports = {wire.a: 47011, wire.b: 47012}
@@ -245,23 +235,10 @@ def crossing(wire: Wire, role_a: bool, role_b: bool) -> Iterator[tuple[socket.so
         with held(wire):
             for sock, host in zip(ends, (wire.b, wire.a), strict=True):
                 assert sock.connect_ex((host.ip4, ports[host])) == errno.EINPROGRESS
-        until = time.monotonic() + 8
-        for sock in ends:
-            while not _connected(sock):
-                assert time.monotonic() < until, "the SYNs did not cross"
-                time.sleep(0.01)
-            sock.settimeout(8)
+        await_crossed(ends)
         yield tuple(ends)
         for sock in ends:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-
-
-def _connected(sock: socket.socket) -> bool:
-    try:
-        sock.getpeername()
-    except OSError:
-        return False
-    return True
 
 
 def exchange(a: socket.socket, b: socket.socket) -> None:
