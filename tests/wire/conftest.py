@@ -8,12 +8,13 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from wire.netns import PREFIX, Wire, run, sweep
 from wire.peering import Field
 from wire.programs import Listen
+from wire.resuming import flush
 from wire.rfcpeer_host import Host
 from wire.tun import Namespace, Tun
 
@@ -98,6 +99,19 @@ def field(attached: Attached) -> Iterator[Field]:
     """pyeno's kernel TCP on one side of a TUN device, hosts that speak by the RFC opposite."""
     with Namespace() as namespace, Tun(namespace) as tun, Host(tun) as host:
         yield Field(tun, host)
+
+
+@pytest.fixture(autouse=True)
+def _no_session_left(request: pytest.FixtureRequest) -> None:
+    """Every test starts with no cached session, as if it were the first."""
+    hosts: list[Any] = []
+    if "_shared_wire" in request.fixturenames:
+        shared: Wire = request.getfixturevalue("_shared_wire")
+        hosts += [shared.a, shared.b]
+    if "field" in request.fixturenames:
+        hosts.append(request.getfixturevalue("field").tun.namespace)
+    for host in hosts:
+        flush(host)
 
 
 @pytest.fixture(scope="session")
