@@ -24,5 +24,9 @@ def run(options: argparse.Namespace) -> int:
     """0 once there are none; 1 where nothing is attached."""
     if flush_sessions(policy_from(options), everything=options.everything):
         return 0
-    print("pyeno flush: nothing is attached here, so nothing is cached", file=sys.stderr)
+    print(
+        "pyeno flush: nothing is attached for this process, so it has no session cache; "
+        "run it where ENO works ('pyeno doctor' tells)",
+        file=sys.stderr,
+    )
     return 1
