@@ -21,7 +21,7 @@ pytestmark = pytest.mark.wire
 NON_SYN = bytes.fromhex("4502")
 INIT1 = bytes.fromhex("15101a0e")
 AT_ONCE = 0.1  # seconds; the kernel holds an acknowledgment back for 0.2
-HELD = 0.3
+HELD = 0.6
 
 
 def third(seen: Capture) -> Segment:
