@@ -119,6 +119,7 @@ class Reason(IntEnum):
     SYN_CHANGED = 14
     NO_ROOM = 15
     MALFORMED = 16
+    FORGOTTEN = 17
 
     @property
     def slug(self) -> str:

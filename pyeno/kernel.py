@@ -35,13 +35,18 @@ TCP_ENO_SESSION_PUT: Final = TCP_ENO_BASE + 15
 TCP_ENO_SESSION_TAKE: Final = TCP_ENO_BASE + 16
 TCP_ENO_SESSION_FLUSH: Final = TCP_ENO_BASE + 17
 
-ABI_VERSION: Final = 1
+ABI_VERSION: Final = 2
 OPTION_ROOM: Final = 40
 """bytes to offer getsockopt for TCP_ENO_TEPS and TCP_ENO_RAW"""
 TRANSCRIPT_ROOM: Final = 80
 SESSION_ID_ROOM: Final = 64
 
+TOKEN_LEN: Final = 8
+NONCE_MAX: Final = 8
+"""bytes of a resumption nonce at most (RFC 8548 section 3.5)"""
+
 _RESULT = struct.Struct("=8B80sBxH4x")
+_NO_RESUMPTION = 0xFF
 # UDP and foreign kernels; MPTCP answers for itself where nothing is attached
 _NO_ENO = (errno.ENOPROTOOPT, errno.EOPNOTSUPP)
 
@@ -93,6 +98,10 @@ def configure(
     application-aware bit, 2 = mandatory (section 4.2).  ``role_b``: send
     b = 1, for one side of a simultaneous open.
 
+    ``nonce_len``: bytes of this host's resumption nonces, 0-8; None proposes no
+    session and ignores proposals (RFC 8548 section 3.5).  ``token``: 8 bytes;
+    sessions are resumed only under the token they were put under.
+
     Returns False where this host has no ENO.  Raises ValueError for values
     that cannot be meant, OSError (EISCONN) for a connected socket, KernelError
     if another version of the BPF programs is attached, the socket uses TCP Fast
@@ -100,8 +109,14 @@ def configure(
     """
     if not 0 <= self_aware <= 2:
         raise ValueError(f"self_aware={self_aware!r}: 0, 1, or 2 (mandatory)")
-    nonce = 0xFF if nonce_len is None else nonce_len
-    value = bytes((2, self_aware, role_b, nonce)) + token + teps
+    if len(token) != TOKEN_LEN:
+        raise ValueError(f"token of {len(token)} bytes: it takes {TOKEN_LEN}")
+    if nonce_len is not None and not 0 <= nonce_len <= NONCE_MAX:
+        raise ValueError(
+            f"nonce_len={nonce_len!r}: 0 to {NONCE_MAX} bytes (RFC 8548 section 3.5), or None"
+        )
+    nonce = _NO_RESUMPTION if nonce_len is None else nonce_len
+    value = bytes((ABI_VERSION, self_aware, role_b, nonce)) + token + teps
     try:
         sock.setsockopt(socket.IPPROTO_TCP, TCP_ENO_CONFIG, value)
     except OSError as error:
@@ -142,19 +157,10 @@ def result(sock: socket.socket) -> Result:
         if error.errno in _NO_ENO:
             return UNAVAILABLE
         raise
-    (
-        state,
-        reason,
-        tep_byte,
-        role,
-        peer_aware,
-        self_aware,
-        resumed,
-        size,
-        transcript,
-        original_b,
-        tag,
-    ) = _RESULT.unpack(value)
+    state, reason, tep_byte, role, peer_aware, self_aware, resumed, size, *rest = (
+        _RESULT.unpack(value.ljust(_RESULT.size, b"\0"))  # version 1 gives 88 bytes
+    )
+    transcript, original_b, tag = rest
     return Result(
         State(state),
         Reason(reason),

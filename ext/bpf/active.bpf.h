@@ -10,7 +10,7 @@
 #ifndef ENO_ACTIVE_BPF_H
 #define ENO_ACTIVE_BPF_H
 
-#include "walk.bpf.h"
+#include "resume.bpf.h"
 
 enum { ENO_TH_SYN = 0x02 }; /* in skb_tcp_flags */
 
@@ -35,39 +35,15 @@ static __always_inline struct eno_socket *eno_socket_of(struct bpf_sock_ops *ctx
 	return sk ? bpf_sk_storage_get(&eno_sockets, sk, 0, 0) : 0;
 }
 
-/* Section 4.2: b = 1 only if asked for, a = 1 only if application-aware. */
-static __always_inline __u8 eno_global(const struct eno_socket *s)
-{
-	return (s->role_b ? ENO_GLOBAL_B : 0) | (s->self_aware ? ENO_GLOBAL_A : 0);
-}
-
-/* eno_offer() in fixed sizes, which is what the verifier can follow. */
-static __always_inline void eno_compose(struct eno_socket *s)
-{
-	__u8 global = eno_global(s);
-
-	if (s->raw_len) {
-		s->local = s->raw;
-		s->local_len = s->raw_len;
-		return;
-	}
-	__builtin_memset(&s->local, 0, sizeof(s->local));
-	s->local.at[0] = ENO_KIND;
-	if (global) {
-		s->local.at[2] = global;
-		__builtin_memcpy(&s->local.at[3], s->teps.at, ENO_OPTION_MAX - 3);
-		s->local_len = s->teps_len + 3;
-	} else {
-		__builtin_memcpy(&s->local.at[2], s->teps.at, ENO_OPTION_MAX - 2);
-		s->local_len = s->teps_len + 2;
-	}
-	s->local.at[1] = s->local_len;
-}
-
 static __always_inline void eno_forget(struct eno_socket *s)
 {
 	s->reason = 0;
 	s->crossed = 0;
+	s->active = 0;
+	s->offered = 0;
+	s->spare = 0;
+	s->original_b = 0;
+	s->tag = 0;
 	s->local_len = 0;
 	s->remote_len = 0;
 	s->transcript_len = 0;
@@ -77,6 +53,23 @@ static __always_inline void eno_forget(struct eno_socket *s)
 	__builtin_memset(&s->remote, 0, sizeof(s->remote));
 	__builtin_memset(s->transcript, 0, sizeof(s->transcript));
 	__builtin_memset(s->sessid, 0, sizeof(s->sessid));
+	__builtin_memset(&s->put, 0, sizeof(s->put));
+	eno_wipe(&s->session);
+}
+
+/* A secret that nobody fetches must not outlive its connection. */
+static __always_inline void eno_watch(struct bpf_sock_ops *ctx, const struct eno_socket *s)
+{
+	if (s->session.tep)
+		eno_want_callbacks(ctx, BPF_SOCK_OPS_STATE_CB_FLAG);
+}
+
+static __always_inline void eno_on_state(struct bpf_sock_ops *ctx)
+{
+	struct eno_socket *s = eno_socket_of(ctx);
+
+	if (s && ctx->args[1] == BPF_TCP_CLOSE)
+		eno_wipe(&s->session);
 }
 
 static __always_inline void eno_on_connect(struct bpf_sock_ops *ctx)
@@ -86,9 +79,11 @@ static __always_inline void eno_on_connect(struct bpf_sock_ops *ctx)
 	if (!s || !s->enabled)
 		return;
 	eno_forget(s);
-	eno_compose(s);
+	eno_propose(ctx, s);
+	s->active = 1;
 	s->state = ENO_STATE_OFFERED;
 	eno_want_callbacks(ctx, ENO_CALLBACKS);
+	eno_watch(ctx, s);
 }
 
 /* How many bytes of ENO this segment carries. */
@@ -120,8 +115,11 @@ static __always_inline void eno_reserve(struct bpf_sock_ops *ctx, struct eno_soc
 	/* Section 4.7: no data in a SYN+ENO segment, so MSG_FASTOPEN goes without ENO */
 	if ((ctx->skb_tcp_flags & ENO_TH_SYN) && ctx->skb_len)
 		eno_disable(s, ENO_NO_ROOM);
-	else if (bpf_reserve_hdr_opt(ctx, len, 0))
+	else if (s->session.tep && !s->offered ? eno_reserve_proposal(ctx, s) :
+						 bpf_reserve_hdr_opt(ctx, len, 0))
 		eno_disable(s, ENO_NO_ROOM);
+	else
+		s->offered = 1;
 }
 
 /* Comparisons the compiler may not fold into one of len - 2. */
@@ -173,14 +171,22 @@ static __always_inline void eno_keep(struct eno_socket *s, const struct eno_work
 	s->outcome = w->outcome;
 }
 
+/* What was sent against what came, w->remote. */
+static __always_inline void eno_negotiate_sent(struct eno_socket *s, struct eno_work *w)
+{
+	eno_parse_bytes(w, &w->local, &s->local, s->local_len);
+	if (s->session.tep)
+		eno_ignore_other_half(&w->remote, s->session.tep, s->session.remote);
+	eno_agree(w, s->want.self_aware == 2);
+	eno_keep(s, w);
+}
+
 static __always_inline void eno_judge_syn_ack(struct bpf_sock_ops *ctx, struct eno_socket *s,
 					      struct eno_work *w)
 {
 	eno_load_options(ctx, w);
 	eno_collect(w, ENO_SYN_ACK_WITHOUT_ENO);
-	eno_parse_bytes(w, &w->local, &s->local, s->local_len);
-	eno_agree(w, s->self_aware == 2);
-	eno_keep(s, w);
+	eno_negotiate_sent(s, w);
 	eno_conclude(s, w->outcome.reason);
 }
 
@@ -222,9 +228,7 @@ static __always_inline void eno_on_crossing_syn(struct eno_socket *s, struct eno
 			eno_disable(s, ENO_SYN_CHANGED);
 		return;
 	}
-	eno_parse_bytes(w, &w->local, &s->local, s->local_len);
-	eno_agree(w, s->self_aware == 2);
-	eno_keep(s, w);
+	eno_negotiate_sent(s, w);
 	s->crossed = 1;
 	if (w->outcome.reason)
 		eno_disable(s, w->outcome.reason);

@@ -66,6 +66,9 @@ int eno_sockops(struct bpf_sock_ops *ctx)
 	case BPF_SOCK_OPS_PARSE_HDR_OPT_CB:
 		eno_on_segment(ctx);
 		break;
+	case BPF_SOCK_OPS_STATE_CB:
+		eno_on_state(ctx);
+		break;
 	}
 	return 1;
 }

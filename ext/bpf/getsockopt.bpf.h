@@ -6,29 +6,19 @@
 
 #include "sockopt.bpf.h"
 
-static __always_inline int eno_give_int(struct bpf_sockopt *ctx, __u32 value)
+/* What was put with the session that the connection resumes, to who has room. */
+static __always_inline void eno_give_original(struct bpf_sockopt *ctx, const struct eno_socket *s)
 {
-	__u32 *out = ctx->optval;
+	struct eno_result *result = ctx->optval;
 
-	if ((void *)(out + 1) > ctx->optval_end)
-		return -ENO_EINVAL;
-	*out = value;
-	ctx->optlen = sizeof(*out);
-	return 0;
+	if ((void *)(result + 1) > ctx->optval_end)
+		return;
+	result->original_b = s ? s->original_b : 0;
+	result->pad = 0;
+	result->tag = s ? s->tag : 0;
+	result->pad2 = 0;
+	ctx->optlen = sizeof(*result);
 }
-
-/* clang-format off */
-#define ENO_GIVE(ctx, bytes, size, len) ({				\
-	__u8 *out_ = (ctx)->optval;					\
-	int err_ = -ENO_EINVAL;						\
-	if (out_ + (size) <= (__u8 *)(ctx)->optval_end) {		\
-		__builtin_memcpy(out_, bytes, size);			\
-		(ctx)->optlen = (len);					\
-		err_ = 0;						\
-	}								\
-	err_;								\
-})
-/* clang-format on */
 
 static __noinline int eno_give_result(struct bpf_sockopt *ctx)
 {
@@ -36,17 +26,18 @@ static __noinline int eno_give_result(struct bpf_sockopt *ctx)
 	struct eno_result *result = ctx->optval;
 	struct eno_socket *s;
 
-	if (!sk || (void *)(result + 1) > ctx->optval_end)
+	if (!sk || (void *)result + ENO_RESULT_V1 > ctx->optval_end)
 		return -ENO_EINVAL;
-	__builtin_memset(result, 0, sizeof(*result));
-	ctx->optlen = sizeof(*result);
-	result->reason = ENO_NOT_CONFIGURED;
+	__builtin_memset(result, 0, ENO_RESULT_V1);
+	ctx->optlen = ENO_RESULT_V1;
 	s = bpf_sk_storage_get(&eno_sockets, sk, 0, 0);
+	eno_give_original(ctx, s);
+	result->reason = ENO_NOT_CONFIGURED;
 	if (!s || s->state == ENO_STATE_OFF)
 		return 0;
 	result->state = s->state;
 	result->reason = s->reason;
-	result->self_aware = s->self_aware;
+	result->self_aware = s->want.self_aware;
 	result->peer_aware = s->outcome.peer_aware;
 	result->role = s->outcome.local_b;
 	if (s->state != ENO_STATE_ENCRYPTED)
@@ -59,7 +50,7 @@ static __noinline int eno_give_result(struct bpf_sockopt *ctx)
 }
 
 /* What only an encrypted connection has. */
-static __always_inline int eno_get_negotiated(struct bpf_sockopt *ctx, const struct eno_socket *s)
+static __always_inline int eno_get_negotiated(struct bpf_sockopt *ctx, struct eno_socket *s)
 {
 	if (!s || s->state != ENO_STATE_ENCRYPTED)
 		return -ENO_ENOTCONN;
@@ -70,6 +61,8 @@ static __always_inline int eno_get_negotiated(struct bpf_sockopt *ctx, const str
 		return eno_give_int(ctx, s->outcome.tep_byte);
 	case TCP_ENO_TRANSCRIPT:
 		return ENO_GIVE(ctx, s->transcript, ENO_TRANSCRIPT_MAX, s->transcript_len);
+	case TCP_ENO_SESSION_TAKE:
+		return eno_take_secret(ctx, s);
 	default: /* TCP_ENO_SESSID */
 		if (!s->sessid_len)
 			return -ENO_ENOTCONN;
@@ -83,9 +76,9 @@ static __always_inline int eno_get_setting(struct bpf_sockopt *ctx, const struct
 	case TCP_ENO_ENABLED:
 		return eno_give_int(ctx, s->enabled);
 	case TCP_ENO_SELF_AWARE:
-		return eno_give_int(ctx, s->self_aware);
+		return eno_give_int(ctx, s->want.self_aware);
 	case TCP_ENO_ROLEOVERRIDE:
-		return eno_give_int(ctx, s->role_b);
+		return eno_give_int(ctx, s->want.role_b);
 	case TCP_ENO_STATE:
 		return eno_give_int(ctx, s->state | s->reason << 8);
 	case TCP_ENO_PEER_AWARE:
@@ -93,7 +86,7 @@ static __always_inline int eno_get_setting(struct bpf_sockopt *ctx, const struct
 			return -ENO_ENOTCONN;
 		return eno_give_int(ctx, s->outcome.peer_aware);
 	default: /* TCP_ENO_TEPS */
-		return ENO_GIVE(ctx, s->teps.at, ENO_OPTION_MAX, s->teps_len);
+		return ENO_GIVE(ctx, s->want.teps.at, ENO_OPTION_MAX, s->want.teps_len);
 	}
 }
 
@@ -106,8 +99,9 @@ static __always_inline int eno_get_raw(struct bpf_sockopt *ctx, struct eno_socke
 	if (!s->local_len && !s->enabled)
 		return -ENO_ENOTCONN;
 	if (sk && sk->state == BPF_TCP_LISTEN)
-		return s->raw_len ? ENO_GIVE(ctx, s->raw.at, ENO_OPTION_MAX, s->raw_len) :
-				    -ENO_ENOTCONN;
+		return s->want.raw_len ?
+			       ENO_GIVE(ctx, s->want.raw.at, ENO_OPTION_MAX, s->want.raw_len) :
+			       -ENO_ENOTCONN;
 	if (s->state == ENO_STATE_READY)
 		eno_compose(s);
 	return ENO_GIVE(ctx, s->local.at, ENO_OPTION_MAX, s->local_len);
@@ -130,8 +124,11 @@ static __noinline int eno_get(struct bpf_sockopt *ctx)
 	case TCP_ENO_NEGTEP:
 	case TCP_ENO_TRANSCRIPT:
 	case TCP_ENO_SESSID:
+	case TCP_ENO_SESSION_TAKE:
 		return eno_get_negotiated(ctx, s);
 	case TCP_ENO_CONFIG:
+	case TCP_ENO_SESSION_PUT:
+	case TCP_ENO_SESSION_FLUSH:
 		return -ENO_EINVAL; /* write-only */
 	}
 	if (!s)

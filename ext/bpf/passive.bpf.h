@@ -24,14 +24,14 @@
 static __always_inline void eno_choose_answer(const struct eno_socket *s, struct eno_work *w,
 					      struct eno_request *r)
 {
-	__u8 global = ENO_GLOBAL_B | (s->self_aware ? ENO_GLOBAL_A : 0);
+	__u8 global = ENO_GLOBAL_B | (s->want.self_aware ? ENO_GLOBAL_A : 0);
 	struct eno_walk walk = { .work = w, .socket = s };
 
 	__builtin_memset(&w->outcome, 0, sizeof(w->outcome));
 	w->chosen = 0;
 	w->outcome.local_b = 1;
 	w->outcome.peer_aware = (w->remote.global & ENO_GLOBAL_A) != 0;
-	w->outcome.reason = eno_judge(&w->remote, global, s->self_aware == 2);
+	w->outcome.reason = eno_judge(&w->remote, global, s->want.self_aware == 2);
 	if (w->outcome.reason)
 		return;
 	bpf_loop(ENO_OPTION_MAX, eno_choose_one, &walk, 0);
@@ -41,6 +41,7 @@ static __always_inline void eno_choose_answer(const struct eno_socket *s, struct
 	}
 	w->outcome.tep_byte = w->chosen;
 	r->answer_len = eno_offer(r->answer.at, &w->chosen, 1, global);
+	eno_find_session(s, w, &r->proposed);
 }
 
 /* TCP_ENO_RAW on a listener: sent as it is, if section 4.6 lets a passive
@@ -50,13 +51,13 @@ static __always_inline void eno_choose_answer(const struct eno_socket *s, struct
 static __always_inline void eno_raw_answer(const struct eno_socket *s, struct eno_work *w,
 					   struct eno_request *r)
 {
-	eno_parse_bytes(w, &w->local, &s->raw, s->raw_len);
-	eno_agree(w, s->self_aware == 2);
+	eno_parse_bytes(w, &w->local, &s->want.raw, s->want.raw_len);
+	eno_agree(w, s->want.self_aware == 2);
 	if (!(w->local.global & ENO_GLOBAL_B))
 		w->outcome.reason = ENO_SAME_ROLE;
 	else if (!w->remote.reason && w->outcome.reason != ENO_PEER_NOT_AWARE) {
-		r->answer = s->raw;
-		r->answer_len = s->raw_len;
+		r->answer = s->want.raw;
+		r->answer_len = s->want.raw_len;
 	}
 }
 
@@ -66,8 +67,10 @@ static __noinline int eno_answer(const struct eno_socket *s, struct eno_work *w,
 	if (!s || !w || !r)
 		return 0;
 	__builtin_memset(&r->answer, 0, sizeof(r->answer));
+	__builtin_memset(&r->proposed, 0, sizeof(r->proposed));
 	r->answer_len = 0;
-	if (s->raw_len)
+	r->nonce_len = s->want.nonce_len;
+	if (s->want.raw_len)
 		eno_raw_answer(s, w, r);
 	else
 		eno_choose_answer(s, w, r);
@@ -96,6 +99,7 @@ static __always_inline void eno_on_listener_syn(const struct eno_socket *s, stru
 	if (r) {
 		if (!eno_same((struct eno_bytes *)w->remote.option, &r->remote)) {
 			r->answer_len = 0;
+			eno_wipe(&r->session);
 			if (!r->outcome.reason)
 				r->outcome.reason = ENO_SYN_CHANGED;
 		}
@@ -134,6 +138,45 @@ static __always_inline struct eno_request *eno_adopt(struct bpf_sock_ops *ctx, _
 	return bpf_map_lookup_elem(&eno_requests, &cookie);
 }
 
+/* RFC 8548 section 3.5, figures 2 and 3, after the explicit global suboption. */
+static __always_inline void eno_compose_resumption(struct eno_request *r, __u32 nonce_len)
+{
+	__u64 nonce = eno_nonce(&r->session, nonce_len);
+
+	r->outcome.tep_byte = r->answer.at[3] = ENO_V | r->session.tep;
+	r->outcome.resumed = 1;
+	__builtin_memcpy(&r->answer.at[4], r->session.local, TCPCRYPT_RESUME_HALF);
+	__builtin_memcpy(&r->answer.at[4 + TCPCRYPT_RESUME_HALF], &nonce, sizeof(nonce));
+	r->answer_len = r->answer.at[1] = 4 + TCPCRYPT_RESUME_HALF + nonce_len;
+}
+
+/* "SHOULD agree to resume".  Room first, then the claim: a secret claimed for
+ * an answer that does not fit would be lost.  0: answer afresh. */
+static __noinline int eno_resume(struct bpf_sock_ops *ctx, struct eno_request *r)
+{
+	__u32 nonce_len;
+	int i;
+
+	if (!r)
+		return 0;
+	nonce_len = r->nonce_len;
+	if (nonce_len > TCPCRYPT_NONCE_MAX)
+		return 0;
+#pragma unroll
+	for (i = 0; i <= TCPCRYPT_NONCE_MAX - ENO_NONCE_LEAST; i++) {
+		if (!bpf_reserve_hdr_opt(ctx, 4 + TCPCRYPT_RESUME_HALF + nonce_len, 0)) {
+			/* else TCP pads what was reserved in vain */
+			if (eno_claim(&r->proposed, &r->session))
+				eno_compose_resumption(r, nonce_len);
+			return 1;
+		}
+		if (nonce_len <= ENO_NONCE_LEAST)
+			break;
+		nonce_len--;
+	}
+	return 0;
+}
+
 static __always_inline void eno_reserve_syn_ack(struct bpf_sock_ops *ctx)
 {
 	__u64 cookie = bpf_get_socket_cookie(ctx);
@@ -143,13 +186,17 @@ static __always_inline void eno_reserve_syn_ack(struct bpf_sock_ops *ctx)
 	if (ctx->args[0] == BPF_WRITE_HDR_TCP_SYNACK_COOKIE)
 		return;
 	r = bpf_map_lookup_elem(&eno_requests, &cookie);
-	if (!r)
+	if (!r) {
 		r = eno_adopt(ctx, cookie);
+		if (r && r->proposed.tep && eno_resume(ctx, r))
+			return;
+	}
 	if (!r || !r->answer_len)
 		return;
 	if (bpf_reserve_hdr_opt(ctx, r->answer_len, 0)) {
 		r->answer_len = 0;
 		r->outcome.reason = ENO_NO_ROOM;
+		eno_wipe(&r->session);
 	}
 }
 
@@ -170,7 +217,8 @@ static __always_inline void eno_on_accepted(struct bpf_sock_ops *ctx, struct eno
 
 	eno_forget(s);
 	if (!r) {
-		eno_disable(s, ENO_SYN_COOKIE);
+		/* Only a peer that was answered with ENO sends it now. */
+		eno_disable(s, eno_carries(ctx, &found) ? ENO_FORGOTTEN : ENO_SYN_COOKIE);
 		return;
 	}
 	s->local = r->answer;
@@ -178,11 +226,14 @@ static __always_inline void eno_on_accepted(struct bpf_sock_ops *ctx, struct eno
 	s->remote = r->remote;
 	s->remote_len = r->remote_len;
 	s->outcome = r->outcome;
+	s->session = r->session;
+	eno_wipe(&r->session);
 	bpf_map_delete_elem(&eno_flows, &r->flow);
 	bpf_map_delete_elem(&eno_requests, &cookie);
 	if (!s->outcome.reason && !eno_carries(ctx, &found))
 		s->outcome.reason = ENO_ACK_WITHOUT_ENO;
 	eno_conclude(s, s->outcome.reason);
+	eno_watch(ctx, s);
 }
 
 static __noinline int eno_on_passive_established(struct bpf_sock_ops *ctx)

@@ -40,12 +40,12 @@ static long eno_negotiate_one(__u32 i, struct eno_walk *walk)
 static long eno_choose_one(__u32 i, struct eno_walk *walk)
 {
 	const struct eno_socket *s = walk->socket;
-	__u32 place = s->teps_len - 1 - i;
+	__u32 place = s->want.teps_len - 1 - i;
 	__u8 tep;
 
 	if (place >= ENO_OPTION_MAX)
 		return 1;
-	tep = s->teps.at[place];
+	tep = s->want.teps.at[place];
 	if (!eno_acceptable(&walk->work->remote, tep))
 		return 0;
 	walk->work->chosen = tep;

@@ -63,6 +63,7 @@ enum eno_reason {
 	ENO_SYN_CHANGED = 14,		    /* a retransmitted SYN lost or altered it */
 	ENO_NO_ROOM = 15,		    /* 40 bytes of options are full */
 	ENO_MALFORMED = 16,		    /* kind or length byte impossible */
+	ENO_FORGOTTEN = 17,		    /* the peer encrypts, what was agreed is lost */
 	ENO_REASON_COUNT
 };
 

@@ -78,6 +78,42 @@ ENO_INLINE const struct eno_suboption *eno_find_tep(const struct eno_syn *s, eno
 	return &s->sub[place - 1];
 }
 
+ENO_INLINE int eno_has_half(const struct eno_syn *syn, const struct eno_suboption *s,
+			    const eno_u8 half[TCPCRYPT_RESUME_HALF])
+{
+	unsigned int at = s->data_at;
+	int i;
+
+	ENO_KEEP(at);
+	if (at > ENO_OPTION_MAX - TCPCRYPT_RESUME_HALF)
+		return 0;
+	for (i = 0; i < TCPCRYPT_RESUME_HALF; i++)
+		if (syn->option[at + i] != half[i])
+			return 0;
+	return 1;
+}
+
+/* RFC 8548 section 3.5: a resumption suboption "with the same TEP and an
+ * identifier-half that does not match", which this host MUST ignore. */
+ENO_INLINE void eno_ignore_other_half(struct eno_syn *remote, eno_u8 tep,
+				      const eno_u8 half[TCPCRYPT_RESUME_HALF])
+{
+	const struct eno_suboption *s = eno_find_tep(remote, tep);
+
+	if (s && eno_tcpcrypt_proposes(s) && !eno_has_half(remote, s, half))
+		remote->index[eno_glt(tep)] = ENO_ABSENT;
+}
+
+/* The same for whichever TEP this host proposed. */
+ENO_INLINE void eno_ignore_other_halves(struct eno_syn *remote,
+					const eno_u8 half[TCPCRYPT_RESUME_HALF])
+{
+	eno_u8 tep;
+
+	for (tep = TCPCRYPT_TEP_FIRST; tep <= TCPCRYPT_TEP_LAST; tep++)
+		eno_ignore_other_half(remote, tep, half);
+}
+
 /* Section 4.6: what a received SYN-form option alone rules out. */
 ENO_INLINE enum eno_reason eno_judge(const struct eno_syn *remote, eno_u8 local_global,
 				     int mandatory_aware)
