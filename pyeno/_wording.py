@@ -107,3 +107,10 @@ def describe(raw: bytes, global_suboption: int, teps: tuple[int, ...]) -> str:
     """The repr of an option: its bytes, then what they say."""
     listed = " ".join(f"{tep:#x}" for tep in teps) or "vacuous"
     return f"<Option {raw.hex()}: global {global_suboption:#04x}, {listed}>"
+
+
+def bad_half(size: int) -> ValueError:
+    return ValueError(
+        f"remote_half: {size} bytes; half of a resumption identifier is 9"
+        " (RFC 8548 section 3.5)"
+    )

@@ -17,8 +17,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn
 
-from pyeno import mounts
+from pyeno import entropy, mounts
+from pyeno import policy as host_policy
 from pyeno.errors import KernelError
+from pyeno.policy import Changes, Policy
 
 PIN: Final = "/sys/fs/bpf/pyeno"
 # the youngest helpers the programs call: bpf_loop (5.17), bpf_set_retval (5.18)
@@ -48,11 +50,16 @@ class Status(NamedTuple):
     current: bool | None = None
     """the programs are those of this installation; None if not known"""
     programs: tuple[Program, ...] = ()
+    policy: Policy | None = None
+    """what this host negotiates; None if not known"""
     kernel: str = platform.release()
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return self._asdict() | {"programs": [p._asdict() for p in self.programs]}
+        return self._asdict() | {
+            "programs": [p._asdict() for p in self.programs],
+            "policy": self.policy and self.policy.as_dict(),
+        }
 
 
 def _native() -> Any:
@@ -72,25 +79,31 @@ def kernel_release() -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
-def attach(cgroup: str | None = None, pin: str = PIN) -> Status:
+def attach(
+    cgroup: str | None = None, pin: str = PIN, *, changes: Changes | None = None
+) -> Status:
     """Attach to a cgroup2 (default: its root), for every process below it.
 
-    Needs CAP_BPF and CAP_NET_ADMIN.  Attaching twice changes nothing.  Raises
-    :class:`KernelError`, which says what mends it, if something is missing or
-    other programs of pyeno are in the way.
+    Needs CAP_BPF and CAP_NET_ADMIN.  Attaching twice changes nothing but the
+    fields of the host's policy named in ``changes``.  Waits for the kernel's
+    random generator (RFC 8547 section 10).  Raises :class:`KernelError`, which
+    says what mends it, if something is missing or other programs of pyeno are
+    in the way, ConfigError for a policy that cannot be meant.
     """
+    wanted = Policy().but(changes or {})
     native = _native()
     where = mounts.cgroup_directory(cgroup)
+    entropy.wait()
     mounts.ensure_bpffs(Path(pin))
     with _loaded(native) as (maps, programs):
         ours = tuple(_describe(native, fd) for fd in programs)
         before = status(pin)
         if before.attached:
-            return _already(before, ours, where)
+            return _already(native, before, ours, where, changes or {})
         if Path(pin).is_dir():
             _remove(native, Path(pin))  # what a killed attach left behind
         _refuse_others(native, where)
-        _attach_all(native, Path(pin), where, maps, programs)
+        _attach_all(native, Path(pin), where, maps, programs, wanted)
     return status(pin)._replace(
         detail=f"attached to {where}; sockets of every process below it can use ENO"
     )
@@ -139,6 +152,7 @@ def status(pin: str = PIN) -> Status:
         cgroup=where,
         abi=native.ABI_VERSION,
         programs=programs,
+        policy=host_policy.read(native, Path(pin)),
     )
 
 
@@ -174,7 +188,12 @@ def _describe(native: Any, fd: int) -> Program:
 
 
 def _attach_all(
-    native: Any, pin: Path, cgroup: Path, maps: list[int], programs: list[int]
+    native: Any,
+    pin: Path,
+    cgroup: Path,
+    maps: list[int],
+    programs: list[int],
+    wanted: Policy,
 ) -> None:
     with ExitStack() as undo, _explaining(f"attaching to {cgroup}"):
         pin.mkdir(mode=0o700)
@@ -183,6 +202,7 @@ def _attach_all(
             (pin / part).mkdir()
         for name, fd in zip(native.map_names(), maps, strict=True):
             native.pin(fd, pin / "maps" / name)
+        host_policy.write(native, pin, wanted)
         target = os.open(cgroup, os.O_RDONLY | os.O_DIRECTORY)
         undo.callback(os.close, target)
         for i, name in enumerate(native.program_names()):
@@ -192,6 +212,7 @@ def _attach_all(
                 native.pin(link, pin / "links" / name)
             finally:
                 os.close(link)
+        host_policy.refresh_fast_open(native, pin)
         undo.pop_all()
         os.close(target)
 
@@ -239,7 +260,9 @@ def _pinned_cgroup(native: Any, pin: Path, name: str) -> int:
         os.close(fd)
 
 
-def _already(before: Status, ours: tuple[Program, ...], where: Path) -> Status:
+def _already(
+    native: Any, before: Status, ours: tuple[Program, ...], where: Path, changes: Changes
+) -> Status:
     if [p.tag for p in before.programs] != [p.tag for p in ours]:
         raise KernelError(
             errno.EEXIST,
@@ -253,8 +276,16 @@ def _already(before: Status, ours: tuple[Program, ...], where: Path) -> Status:
             f"already attached to {before.cgroup}, not to {where}: "
             f"run '{_command('detach', before.pin)}' first",
         )
+    wanted = (before.policy or Policy()).but(changes)
+    with _explaining("changing the host's policy"):
+        host_policy.refresh_fast_open(native, Path(before.pin))
+        if wanted != before.policy:
+            host_policy.write(native, Path(before.pin), wanted)
+    what = "nothing" if wanted == before.policy else "the host's policy was"
     return before._replace(
-        current=True, detail=f"already attached to {where}, this very version; nothing changed"
+        current=True,
+        policy=wanted,
+        detail=f"already attached to {where}, this very version; {what} changed",
     )
 
 

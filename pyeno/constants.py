@@ -120,6 +120,9 @@ class Reason(IntEnum):
     NO_ROOM = 15
     MALFORMED = 16
     FORGOTTEN = 17
+    HOST_POLICY = 18
+    NO_ENTROPY = 19
+    FAST_OPEN = 20
 
     @property
     def slug(self) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from pyeno import attach, kernel, mounts
+from pyeno import attach, entropy, kernel, mounts
 from pyeno.errors import KernelError
 
 # TCP_BPF_SOCK_OPS_CB_FLAGS in bpf_setsockopt
@@ -175,10 +175,8 @@ def _check_backend() -> Check:
 
 
 def _check_entropy() -> Check:
-    """RFC 8547 section 9 and RFC 8548 section 8: no ENO without randomness."""
-    try:
-        os.getrandom(1, os.GRND_NONBLOCK)
-    except BlockingIOError:
+    """RFC 8547 section 10 and RFC 8548 section 8: no ENO without randomness."""
+    if not entropy.ready():
         return Check("entropy", False, "the generator is not ready", "apt install rng-tools5")
     return Check("entropy", True, "getrandom() is ready")
 

@@ -80,6 +80,7 @@ def _off(reason: Reason) -> Result:
 
 NOT_CONFIGURED: Final = _off(Reason.NOT_CONFIGURED)
 UNAVAILABLE: Final = _off(Reason.UNAVAILABLE)
+NO_ENTROPY: Final = _off(Reason.NO_ENTROPY)
 
 
 def configure(

@@ -178,22 +178,28 @@ class Negotiator:
         answer: Callable[[bytes], tuple[bytes, Reason]] | None,
         option: bytes,
         mandatory: bool,
+        remote_half: bytes | None = None,
     ) -> None:
         self._progress = progress
         self._answer = answer
         self._sent = option
         self._mandatory = mandatory
+        self._remote_half = remote_half
         self._received = b""
         self._result: Outcome | EncryptionDisabled | None = None
 
     @classmethod
-    def active(cls, option: bytes, *, mandatory: bool = False) -> "Negotiator":
+    def active(
+        cls, option: bytes, *, mandatory: bool = False, remote_half: bytes | None = None
+    ) -> "Negotiator":
         """An active opener that offers ``option``, a SYN-form option from ``offer`` or
         ``encode``; b in its global suboption decides the role.  ``mandatory`` demands
-        a = 1 of the remote host.  Raises ValueError if the option is ill-formed.
+        a = 1 of the remote host, ``remote_half`` is the identifier half that answers a
+        resumption suboption in it (RFC 8548 section 3.5).  Raises ValueError if either
+        is ill-formed.
         """
-        _role_of(option)
-        return cls(_P.ACTIVE_OPENED, None, bytes(option), mandatory)
+        negotiate(option, option, remote_half=remote_half)
+        return cls(_P.ACTIVE_OPENED, None, bytes(option), mandatory, remote_half)
 
     @classmethod
     def passive(
@@ -296,7 +302,9 @@ class Negotiator:
         if self._answer is not None:
             sent, reason = self._answer(received)
         if not reason:
-            outcome = negotiate(sent, received, mandatory=self._mandatory)
+            outcome = negotiate(
+                sent, received, mandatory=self._mandatory, remote_half=self._remote_half
+            )
             reason = outcome.reason
         if reason:
             self._disable(reason)

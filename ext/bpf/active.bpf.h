@@ -10,6 +10,7 @@
 #ifndef ENO_ACTIVE_BPF_H
 #define ENO_ACTIVE_BPF_H
 
+#include "fastopen.bpf.h"
 #include "resume.bpf.h"
 
 enum { ENO_TH_SYN = 0x02 }; /* in skb_tcp_flags */
@@ -79,6 +80,10 @@ static __always_inline void eno_on_connect(struct bpf_sock_ops *ctx)
 	if (!s || !s->enabled)
 		return;
 	eno_forget(s);
+	if (!eno_permits(s, ENO_POLICY_NO_CONNECT, bpf_ntohl(ctx->remote_port))) {
+		eno_disable(s, ENO_HOST_POLICY);
+		return;
+	}
 	eno_propose(ctx, s);
 	s->active = 1;
 	s->state = ENO_STATE_OFFERED;
@@ -114,7 +119,7 @@ static __always_inline void eno_reserve(struct bpf_sock_ops *ctx, struct eno_soc
 	}
 	/* Section 4.7: no data in a SYN+ENO segment, so MSG_FASTOPEN goes without ENO */
 	if ((ctx->skb_tcp_flags & ENO_TH_SYN) && ctx->skb_len)
-		eno_disable(s, ENO_NO_ROOM);
+		eno_disable(s, ENO_FAST_OPEN);
 	else if (s->session.tep && !s->offered ? eno_reserve_proposal(ctx, s) :
 						 bpf_reserve_hdr_opt(ctx, len, 0))
 		eno_disable(s, ENO_NO_ROOM);
@@ -143,6 +148,8 @@ static __always_inline void eno_write(struct bpf_sock_ops *ctx, struct eno_socke
 		return;
 	if (!(ctx->skb_tcp_flags & ENO_TH_SYN))
 		bpf_store_hdr_opt(ctx, ack, sizeof(ack), 0);
+	else if (eno_opens_fast(ctx))
+		eno_disable(s, ENO_FAST_OPEN); /* what was reserved becomes NOPs */
 	else
 		eno_store(ctx, &s->local, len);
 }

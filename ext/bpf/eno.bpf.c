@@ -1,4 +1,4 @@
-/* The kernel half of TCP-ENO (RFC 8547): four programs attached to a cgroup.
+/* The kernel half of TCP-ENO (RFC 8547): five programs attached to a cgroup.
  *
  * ci/gen-bpf compiles this file into eno_insns.h, which loader.c loads.
  */
@@ -104,6 +104,13 @@ int eno_getsockopt(struct bpf_sockopt *ctx)
 	err = eno_get(ctx);
 	bpf_set_retval(err);
 	return !err;
+}
+
+SEC("cgroup/sysctl")
+int eno_sysctl(struct bpf_sysctl *ctx)
+{
+	eno_on_sysctl(ctx);
+	return 1;
 }
 
 char _license[] SEC("license") = "Dual MIT/GPL";

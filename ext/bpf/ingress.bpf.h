@@ -17,7 +17,6 @@
 #include "passive.bpf.h"
 
 enum { ENO_DROP = 0, ENO_PASS = 1 };
-enum { TCP_KIND_FAST_OPEN = 34 };
 enum {
 	ENO_STATES = 1 << BPF_TCP_LISTEN | 1 << BPF_TCP_SYN_SENT | 1 << BPF_TCP_SYN_RECV,
 	ENO_SYN_STATES = 1 << BPF_TCP_SYN_SENT | 1 << BPF_TCP_SYN_RECV,
@@ -82,40 +81,6 @@ static __always_inline int eno_read_syn(struct __sk_buff *skb, struct eno_segmen
 	return 1;
 }
 
-struct eno_kinds {
-	struct eno_work *work;
-	__u8 at, eno, fast_open;
-};
-
-static long eno_kind_one(__u32 i, struct eno_kinds *k)
-{
-	struct eno_work *w = k->work;
-	__u32 at = k->at;
-	__u8 kind, size;
-
-	if (at >= w->options_len || at >= ENO_OPTION_MAX || w->options[at] == TCP_KIND_EOL)
-		return 1;
-	kind = w->options[at];
-	size = kind == TCP_KIND_NOP ? 1 : w->options[at + 1];
-	if (!size)
-		return 1;
-	k->eno |= kind == ENO_KIND;
-	k->fast_open |= kind == TCP_KIND_FAST_OPEN && size > ENO_HEADER_LEN;
-	k->at = at + size;
-	return 0;
-}
-
-/* Section 4.7: data of a SYN+ENO segment must be discarded.  Linux ignores
- * SYN data by itself, save for TCP Fast Open; dropping such a segment makes
- * its sender retransmit a plain SYN. */
-static __always_inline int eno_fast_opens(const struct eno_socket *s, struct eno_work *w)
-{
-	struct eno_kinds k = { .work = w };
-
-	bpf_loop(ENO_OPTION_MAX, eno_kind_one, &k, 0);
-	return k.eno && (k.fast_open || (s && s->fast_open));
-}
-
 static __noinline int eno_on_handshake(struct __sk_buff *skb)
 {
 	struct eno_segment g = {};
@@ -129,7 +94,7 @@ static __noinline int eno_on_handshake(struct __sk_buff *skb)
 	if (!sk || !w || sk->protocol != IPPROTO_TCP || !eno_read_syn(skb, &g, w))
 		return ENO_PASS;
 	s = bpf_sk_storage_get(&eno_sockets, sk, 0, 0);
-	if (g.has_data && eno_fast_opens(s, w))
+	if (g.has_data && sk->state == BPF_TCP_LISTEN && eno_fast_opens(s, w))
 		return ENO_DROP;
 	if (!s || !s->enabled)
 		return ENO_PASS;

@@ -89,6 +89,11 @@ const char *eno_map_name(int index)
 	return index < (int)ARRAY_LEN(eno_map_defs) ? eno_map_defs[index].name : NULL;
 }
 
+unsigned int eno_map_value_size(int index)
+{
+	return eno_map_defs[index].value_size;
+}
+
 const char *eno_program_name(int index)
 {
 	return index < (int)ARRAY_LEN(eno_programs) ? eno_programs[index].name : NULL;
@@ -146,6 +151,44 @@ int eno_map_create(int index, int btf)
 		attr.btf_value_type_id = BTF_LAST + (__u32)index;
 	}
 	return eno_bpf(BPF_MAP_CREATE, &attr);
+}
+
+static int eno_info(int fd, void *info, size_t size)
+{
+	union bpf_attr attr = {
+		.info = { .bpf_fd = (__u32)fd, .info_len = size, .info = eno_pointer(info) },
+	};
+
+	return eno_bpf(BPF_OBJ_GET_INFO_BY_FD, &attr);
+}
+
+/* The kernel copies as many bytes as the map's values have: they must be ours. */
+static int eno_map_element(enum bpf_cmd cmd, int map, const void *value, size_t size)
+{
+	struct bpf_map_info info = { 0 };
+	const __u32 first = 0;
+	union bpf_attr attr = {
+		.map_fd = (__u32)map,
+		.key = eno_pointer(&first),
+		.value = eno_pointer(value),
+	};
+	int err = eno_info(map, &info, sizeof(info));
+
+	if (err < 0)
+		return err;
+	if (info.type != BPF_MAP_TYPE_ARRAY || info.value_size != size)
+		return -EPROTONOSUPPORT;
+	return eno_bpf(cmd, &attr);
+}
+
+int eno_map_read(int map, void *value, size_t size)
+{
+	return eno_map_element(BPF_MAP_LOOKUP_ELEM, map, value, size);
+}
+
+int eno_map_write(int map, const void *value, size_t size)
+{
+	return eno_map_element(BPF_MAP_UPDATE_ELEM, map, value, size);
 }
 
 /* Map descriptors go into the ld_imm64 instructions that name a map. */
@@ -251,15 +294,6 @@ int eno_open_pinned(const char *path)
 	union bpf_attr attr = { .pathname = eno_pointer(path) };
 
 	return eno_bpf(BPF_OBJ_GET, &attr);
-}
-
-static int eno_info(int fd, void *info, size_t size)
-{
-	union bpf_attr attr = {
-		.info = { .bpf_fd = (__u32)fd, .info_len = size, .info = eno_pointer(info) },
-	};
-
-	return eno_bpf(BPF_OBJ_GET_INFO_BY_FD, &attr);
 }
 
 int eno_get_program_info(int program, struct eno_program_info *out)

@@ -28,6 +28,10 @@ const char *eno_program_name(int index);
 
 int eno_btf_load(void);
 int eno_map_create(int index, int btf);
+/* The one value of an array of one; EPROTONOSUPPORT if the map is not like that. */
+unsigned int eno_map_value_size(int index);
+int eno_map_read(int map, void *value, size_t size);
+int eno_map_write(int map, const void *value, size_t size);
 /* maps: the descriptors of all maps in order; log: the verifier's, on failure */
 int eno_program_load(int index, int btf, const int *maps, char *log, size_t log_size);
 int eno_link_create(int index, int program, int cgroup);

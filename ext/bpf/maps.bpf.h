@@ -12,13 +12,14 @@
  *               retransmitted SYN-ACKs carry the same bytes
  * eno_flows     by addresses, ports and initial sequence number: the cookie of
  *               that half-open connection, to recognise a retransmitted SYN
- *
+ * eno_policy    array of one: what the host negotiates, written by 'pyeno attach'
+ * eno_fast_open array of one: not 0 if TCP Fast Open may be on for all listeners
  * eno_sessions  by scope, TEP and the half the peer would send: secrets for
  *               later connections, each used once (session.bpf.h)
  * eno_peers     by scope, peer's address and slot: which of them an active
  *               opener may propose to that peer
  *
- * The last four are LRU: only requests the kernel itself holds get an entry,
+ * The hashes are LRU: only requests the kernel itself holds get an entry,
  * since a SYN answered by a SYN cookie leaves no trace here either.
  */
 #ifndef ENO_MAPS_BPF_H
@@ -84,15 +85,15 @@ struct eno_settings {
 	__u8 self_aware, role_b, teps_len, raw_len;
 	__u8 scoped;	/* TCP_ENO_CONFIG version 2 */
 	__u8 nonce_len; /* ENO_NO_RESUMPTION where not scoped */
-	__u8 tcpcrypt;	/* 1 << (TEP & 7) of the tcpcrypt TEPs among .teps */
-	__u8 pad;
+	__u8 pad[2];
 	struct eno_scope scope;
 	struct eno_bytes teps, raw;
+	__u64 tep_set[2], raw_set[2]; /* the TEPs of both: bit n for identifier n */
 } __attribute__((aligned(8)));
 
 struct eno_socket {
 	struct eno_settings want;
-	__u8 enabled, fast_open;
+	__u8 enabled, fast_open, permitted_len;
 	/* the connection */
 	__u8 state, reason, crossed;
 	__u8 active;  /* it opened actively */
@@ -102,7 +103,7 @@ struct eno_socket {
 	__u16 tag; /* both of the session resumed */
 	__u8 local_len, remote_len, transcript_len, sessid_len;
 	struct eno_outcome outcome;
-	struct eno_bytes local, remote;
+	struct eno_bytes permitted, local, remote;
 	struct eno_session session; /* proposed, or agreed on and not taken yet */
 	struct eno_session_key put; /* what this connection put */
 	__u8 transcript[ENO_TRANSCRIPT_MAX] __attribute__((aligned(8))); /* once encrypted */
@@ -151,6 +152,8 @@ ENO_MAP(eno_requests, BPF_MAP_TYPE_LRU_HASH, sizeof(__u64), sizeof(struct eno_re
 	ENO_REQUESTS_MAX, 0);
 ENO_MAP(eno_flows, BPF_MAP_TYPE_LRU_HASH, sizeof(struct eno_flow), sizeof(__u64), ENO_REQUESTS_MAX,
 	0);
+ENO_MAP(eno_policy, BPF_MAP_TYPE_ARRAY, sizeof(__u32), sizeof(struct eno_policy), 1, 0);
+ENO_MAP(eno_fast_open, BPF_MAP_TYPE_ARRAY, sizeof(__u32), sizeof(__u32), 1, 0);
 ENO_MAP(eno_sessions, BPF_MAP_TYPE_LRU_HASH, sizeof(struct eno_session_key),
 	sizeof(struct eno_session), ENO_SESSIONS_MAX, 0);
 ENO_MAP(eno_peers, BPF_MAP_TYPE_LRU_HASH, sizeof(struct eno_peer_key), sizeof(struct eno_peer),

@@ -61,6 +61,13 @@ static __always_inline void eno_raw_answer(const struct eno_socket *s, struct en
 	}
 }
 
+static __always_inline void eno_refuse_answer(struct eno_work *w)
+{
+	__builtin_memset(&w->outcome, 0, sizeof(w->outcome));
+	w->outcome.peer_aware = (w->remote.global & ENO_GLOBAL_A) != 0;
+	w->outcome.reason = ENO_HOST_POLICY;
+}
+
 static __noinline int eno_answer(const struct eno_socket *s, struct eno_work *w,
 				 struct eno_request *r)
 {
@@ -70,7 +77,9 @@ static __noinline int eno_answer(const struct eno_socket *s, struct eno_work *w,
 	__builtin_memset(&r->proposed, 0, sizeof(r->proposed));
 	r->answer_len = 0;
 	r->nonce_len = s->want.nonce_len;
-	if (s->want.raw_len)
+	if (!eno_permits(s, ENO_POLICY_NO_LISTEN, r->flow.head[2] << 8 | r->flow.head[3]))
+		eno_refuse_answer(w);
+	else if (s->want.raw_len)
 		eno_raw_answer(s, w, r);
 	else
 		eno_choose_answer(s, w, r);
@@ -260,6 +269,7 @@ static __always_inline void eno_on_listen(struct bpf_sock_ops *ctx)
 	if (!s)
 		return;
 	eno_forget(s);
+	eno_note_fast_open(s, ENO_FAST_OPEN_OFF, 0); /* listen() may have switched it on */
 	s->state = s->enabled ? ENO_STATE_READY : ENO_STATE_OFF;
 	if (s->enabled)
 		eno_want_callbacks(ctx, BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG);

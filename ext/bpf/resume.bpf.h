@@ -22,15 +22,16 @@ static __always_inline void eno_compose(struct eno_socket *s)
 		s->local_len = s->want.raw_len;
 		return;
 	}
+	eno_permit_teps(s);
 	__builtin_memset(&s->local, 0, sizeof(s->local));
 	s->local.at[0] = ENO_KIND;
 	if (global) {
 		s->local.at[2] = global;
-		__builtin_memcpy(&s->local.at[3], s->want.teps.at, ENO_OPTION_MAX - 3);
-		s->local_len = s->want.teps_len + 3;
+		__builtin_memcpy(&s->local.at[3], s->permitted.at, ENO_OPTION_MAX - 3);
+		s->local_len = s->permitted_len + 3;
 	} else {
-		__builtin_memcpy(&s->local.at[2], s->want.teps.at, ENO_OPTION_MAX - 2);
-		s->local_len = s->want.teps_len + 2;
+		__builtin_memcpy(&s->local.at[2], s->permitted.at, ENO_OPTION_MAX - 2);
+		s->local_len = s->permitted_len + 2;
 	}
 	s->local.at[1] = s->local_len;
 }
@@ -42,10 +43,10 @@ static long eno_other_tep_one(__u32 i, struct eno_walk *walk)
 	struct eno_work *w = walk->work;
 	__u32 at = w->options_len;
 
-	if (i >= s->want.teps_len || i >= ENO_OPTION_MAX || at >= ENO_OPTION_MAX)
+	if (i >= s->permitted_len || i >= ENO_OPTION_MAX || at >= ENO_OPTION_MAX)
 		return 1;
-	if (s->want.teps.at[i] != s->session.tep) {
-		w->options[at] = s->want.teps.at[i];
+	if (s->permitted.at[i] != s->session.tep) {
+		w->options[at] = s->permitted.at[i];
 		w->options_len = at + 1;
 	}
 	return 0;
@@ -84,14 +85,12 @@ static __noinline int eno_compose_proposal(struct eno_socket *s, struct eno_work
 }
 
 /* Is there room for a nonce as long as wanted, or as short as is allowed? */
-static __always_inline int eno_may_propose(const struct eno_settings *want)
+static __always_inline int eno_may_propose(const struct eno_socket *s)
 {
-	__u32 nonce = want->nonce_len < ENO_NONCE_LEAST ? want->nonce_len : ENO_NONCE_LEAST;
-	__u32 global = want->role_b || want->self_aware;
+	__u32 nonce = s->want.nonce_len < ENO_NONCE_LEAST ? s->want.nonce_len : ENO_NONCE_LEAST;
+	__u32 len = ENO_HEADER_LEN + (eno_global(s) != 0) + s->permitted_len;
 
-	return eno_resumes(want) && want->tcpcrypt &&
-	       ENO_HEADER_LEN + global + want->teps_len + TCPCRYPT_RESUME_HALF + nonce <=
-		       ENO_OPTION_MAX;
+	return eno_resumes(&s->want) && len + TCPCRYPT_RESUME_HALF + nonce <= ENO_OPTION_MAX;
 }
 
 static __always_inline void eno_propose(struct bpf_sock_ops *ctx, struct eno_socket *s)
@@ -99,7 +98,8 @@ static __always_inline void eno_propose(struct bpf_sock_ops *ctx, struct eno_soc
 	struct bpf_sock *sk = ctx->sk;
 	struct eno_work *w;
 
-	if (sk && eno_may_propose(&s->want) && eno_take_session(s, sk)) {
+	eno_permit_teps(s);
+	if (sk && eno_may_propose(s) && eno_take_session(s, sk)) {
 		w = bpf_sk_storage_get(&eno_work, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 		if (w && eno_compose_proposal(s, w))
 			return;

@@ -28,6 +28,11 @@ static __always_inline int eno_resumes(const struct eno_settings *want)
 	return want->scoped && want->nonce_len <= TCPCRYPT_NONCE_MAX && !want->raw_len;
 }
 
+static __always_inline int eno_negotiates(const struct eno_socket *s, __u8 tep)
+{
+	return eno_bit(s->want.tep_set, eno_glt(tep)) && eno_permits_tep(tep);
+}
+
 /* An LRU element may be given to another key between look-up and use. */
 static __always_inline int eno_is_named(const struct eno_session *session,
 					const struct eno_session_key *key)
@@ -155,7 +160,7 @@ static long eno_take_one(__u32 i, struct eno_taking *t)
 
 	t->key.slot = i;
 	peer = bpf_map_lookup_elem(&eno_peers, &t->key);
-	if (!peer || peer->port != t->port || !(s->want.tcpcrypt & 1 << (peer->tep & 7)))
+	if (!peer || peer->port != t->port || !eno_negotiates(s, peer->tep))
 		return 0;
 	eno_name(&name, &t->key, peer);
 	t->taken = eno_claim(&name, &s->session);
@@ -200,6 +205,8 @@ static long eno_find_one(__u32 i, struct eno_finding *f)
 	if (place >= ENO_OPTION_MAX)
 		return 1;
 	f->key.tep = s->want.teps.at[place];
+	if (!eno_permits_tep(f->key.tep))
+		return 0;
 	a = eno_find_tep(&w->remote, f->key.tep);
 	if (!a || !eno_is_tcpcrypt(f->key.tep) || !eno_offer_valid(a) || !eno_tcpcrypt_proposes(a))
 		return 0;

@@ -31,7 +31,6 @@ static __always_inline int eno_set_teps(struct eno_work *w, __u32 from)
 {
 	struct eno_walk walk = { .work = w, .a = &w->local };
 	__u32 count = w->options_len - from;
-	int tep;
 
 	if (w->options_len < from || count > ENO_TEPS_MAX)
 		return -ENO_EINVAL;
@@ -46,11 +45,7 @@ static __always_inline int eno_set_teps(struct eno_work *w, __u32 from)
 		return -ENO_EINVAL;
 	__builtin_memcpy(w->want.teps.at, w->options + from, ENO_OPTION_MAX);
 	w->want.teps_len = count;
-	w->want.tcpcrypt = 0;
-#pragma unroll
-	for (tep = TCPCRYPT_TEP_FIRST; tep <= TCPCRYPT_TEP_LAST; tep++)
-		if (w->local.index[tep] != ENO_ABSENT)
-			w->want.tcpcrypt |= 1 << (tep & 7);
+	eno_name_teps(&w->local, w->want.tep_set);
 	return 0;
 }
 
@@ -60,6 +55,7 @@ static __always_inline int eno_set_raw(struct eno_work *w)
 	eno_parse_bytes(w, &w->local, &w->want.raw, w->options_len);
 	if (w->options_len && w->local.reason)
 		return -ENO_EINVAL;
+	eno_name_teps(&w->local, w->want.raw_set);
 	w->want.raw_len = w->options_len;
 	return 0;
 }
@@ -120,7 +116,7 @@ static __always_inline int eno_enable(struct bpf_sock *sk, struct eno_socket *s,
 {
 	int err = 0;
 
-	if (on && s->fast_open)
+	if (on && s->fast_open & ENO_FAST_OPEN_ON)
 		return -ENO_EOPNOTSUPP; /* section 4.7 */
 	if (on && sk->state == BPF_TCP_LISTEN)
 		err = eno_wake_listener(sk);

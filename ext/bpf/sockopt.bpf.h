@@ -64,24 +64,37 @@ static __noinline int eno_set(struct bpf_sockopt *ctx)
 static __always_inline int eno_on_fast_open(struct bpf_sockopt *ctx)
 {
 	struct bpf_sock *sk = ctx->sk;
+	__u32 *value = ctx->optval;
 	struct eno_socket *s;
-	__u8 on = 0;
 
-	if (!eno_is_tcp(sk) || eno_read_int(ctx, -1, &on))
-		return 0;
-	s = on ? eno_create(sk) : bpf_sk_storage_get(&eno_sockets, sk, 0, 0);
+	if (!eno_is_tcp(sk) || ctx->optlen < (int)sizeof(*value) ||
+	    (void *)(value + 1) > ctx->optval_end)
+		return 0; /* TCP refuses it too */
+	s = eno_create(sk);
 	if (!s)
-		return 0;
-	if (on && s->enabled)
+		return -ENO_ENOMEM;
+	if (*value && s->enabled)
 		return -ENO_EOPNOTSUPP;
-	s->fast_open = on != 0;
+	switch (ctx->optname) {
+	case ENO_TCP_FASTOPEN_CONNECT:
+		eno_note_fast_open(s, ENO_FAST_OPEN_CONNECT, *value);
+		break;
+	case ENO_TCP_FASTOPEN_NO_COOKIE:
+		eno_note_fast_open(s, ENO_FAST_OPEN_NO_COOKIE, *value);
+		break;
+	default:
+		eno_note_fast_open(s, ENO_FAST_OPEN_LISTEN, *value);
+		/* after listen() nothing but this very option switches it on again */
+		eno_note_fast_open(s, ENO_FAST_OPEN_OFF, !*value && sk->state == BPF_TCP_LISTEN);
+	}
 	return 0;
 }
 
 static __always_inline int eno_is_fast_open(struct bpf_sockopt *ctx)
 {
 	return ctx->level == IPPROTO_TCP &&
-	       (ctx->optname == ENO_TCP_FASTOPEN || ctx->optname == ENO_TCP_FASTOPEN_CONNECT);
+	       (ctx->optname == ENO_TCP_FASTOPEN || ctx->optname == ENO_TCP_FASTOPEN_CONNECT ||
+		ctx->optname == ENO_TCP_FASTOPEN_NO_COOKIE);
 }
 
 #endif

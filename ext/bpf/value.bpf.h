@@ -26,6 +26,7 @@ enum {
 	/* linux/tcp.h; the last one is younger than the oldest headers we build with */
 	ENO_TCP_FASTOPEN = 23,
 	ENO_TCP_FASTOPEN_CONNECT = 30,
+	ENO_TCP_FASTOPEN_NO_COOKIE = 34,
 	ENO_TCP_BPF_SOCK_OPS_CB_FLAGS = 1008,
 };
 

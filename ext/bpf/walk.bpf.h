@@ -5,7 +5,7 @@
 #ifndef ENO_WALK_BPF_H
 #define ENO_WALK_BPF_H
 
-#include "maps.bpf.h"
+#include "policy.bpf.h"
 
 struct eno_walk {
 	struct eno_work *work;
@@ -46,7 +46,7 @@ static long eno_choose_one(__u32 i, struct eno_walk *walk)
 	if (place >= ENO_OPTION_MAX)
 		return 1;
 	tep = s->want.teps.at[place];
-	if (!eno_acceptable(&walk->work->remote, tep))
+	if (!eno_permits_tep(tep) || !eno_acceptable(&walk->work->remote, tep))
 		return 0;
 	walk->work->chosen = tep;
 	return 1;

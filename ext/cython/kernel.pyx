@@ -11,10 +11,11 @@ from libc.string cimport strlen
 from loader cimport (
     ENO_ABI_VERSION, ENO_TAG_LEN, eno_btf_load, eno_get_link_info, eno_get_program_info,
     eno_link_create, eno_link_detach, eno_link_info, eno_map_create, eno_map_name,
-    eno_open_pinned, eno_pin, eno_program_by_id, eno_program_info, eno_program_load,
-    eno_program_name, eno_query,
+    eno_map_read, eno_map_value_size, eno_map_write, eno_open_pinned, eno_pin,
+    eno_program_by_id, eno_program_info, eno_program_load, eno_program_name, eno_query,
 )
 
+import errno
 import os
 
 cdef enum:
@@ -54,6 +55,20 @@ def create_map(int index, int btf):
     if not 0 <= index < len(map_names()):
         raise IndexError(index)
     return check(eno_map_create(index, btf), "creating map " + map_names()[index])
+
+
+def read_map(str name, int map):
+    """The value of an array of one; ValueError if that map is another version's."""
+    value = PyBytes_FromStringAndSize(NULL, eno_map_value_size(map_names().index(name)))
+    result = eno_map_read(map, <char *>value, len(value))
+    if result == -errno.EPROTONOSUPPORT:
+        raise ValueError(f"map {name}: another layout")
+    check(result, "reading map " + name)
+    return value
+
+
+def write_map(str name, int map, bytes value):
+    check(eno_map_write(map, <const char *>value, len(value)), "writing map " + name)
 
 
 def load_program(int index, int btf, maps):

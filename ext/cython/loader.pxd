@@ -17,6 +17,9 @@ cdef extern from "loader.h":
     const char *eno_program_name(int index) nogil
     int eno_btf_load() nogil
     int eno_map_create(int index, int btf) nogil
+    unsigned int eno_map_value_size(int index) nogil
+    int eno_map_read(int map, void *value, size_t size) nogil
+    int eno_map_write(int map, const void *value, size_t size) nogil
     int eno_program_load(int index, int btf, const int *maps, char *log, size_t size) nogil
     int eno_link_create(int index, int program, int cgroup) nogil
     int eno_link_detach(int link) nogil

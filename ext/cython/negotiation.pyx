@@ -1,6 +1,6 @@
 """The compiled twin of pyeno/_pure/negotiation.py: ext/wire/eno_negotiate.h for Python."""
 
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from eno cimport *
 from eno_negotiate cimport *
@@ -8,7 +8,9 @@ from eno_negotiate cimport *
 from operator import index
 
 from pyeno._values import Outcome
-from pyeno._wording import bad_sent, bad_tep, ill_formed, repeated_tep, too_many_teps
+from pyeno._wording import (
+    bad_half, bad_sent, bad_tep, ill_formed, repeated_tep, too_many_teps,
+)
 from pyeno.constants import Reason, Role
 
 cdef tuple REASONS = tuple([Reason(number) for number in range(ENO_REASON_COUNT)])
@@ -77,13 +79,26 @@ def choose(received, teps, *, aware=False, mandatory=False):
     return option[:size], REASONS[reason]
 
 
-def negotiate(sent, received, *, mandatory=False):
+cdef int load_half(object half, eno_u8 *out) except -1:
+    """RFC 8548 section 3.5: nine bytes of a resumption identifier."""
+    given = bytes(memoryview(half))
+    if len(given) != TCPCRYPT_RESUME_HALF:
+        raise bad_half(len(given))
+    memcpy(out, <const char *>given, TCPCRYPT_RESUME_HALF)
+    return 0
+
+
+def negotiate(sent, received, *, mandatory=False, remote_half=None):
     """What the two SYN-form options lead to (sections 4.3, 4.5, 4.6, 4.8).
 
     ``sent`` is this host's option (ValueError if it is ill-formed), ``received``
     the remote one.  The Outcome's reason is ``NEGOTIATED`` or says why encryption
     is disabled; then all else but the role is void.
+
+    ``remote_half``: the nine bytes that answer this host's resumption suboption; a
+    remote one with others is ignored, as RFC 8548 section 3.5 demands.
     """
+    cdef eno_u8 half[9]
     cdef eno_syn local, remote
     cdef eno_outcome out
     cdef Py_ssize_t size
@@ -96,6 +111,9 @@ def negotiate(sent, received, *, mandatory=False):
         raise bad_sent(ill_formed(local.option[:min(size, ENO_OPTION_MAX)], size,
                                   local.reason, local.at - 1))
     eno_syn_parse(&remote)
+    if remote_half is not None:
+        load_half(remote_half, half)
+        eno_ignore_other_halves(&remote, half)
     eno_negotiate(&local, &remote, mandatory, &out)
     role = ROLE_B if out.local_b else ROLE_A
     if out.reason != ENO_NEGOTIATED:

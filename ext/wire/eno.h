@@ -64,6 +64,9 @@ enum eno_reason {
 	ENO_NO_ROOM = 15,		    /* 40 bytes of options are full */
 	ENO_MALFORMED = 16,		    /* kind or length byte impossible */
 	ENO_FORGOTTEN = 17,		    /* the peer encrypts, what was agreed is lost */
+	ENO_HOST_POLICY = 18,		    /* the administrator forbids it here */
+	ENO_NO_ENTROPY = 19,		    /* 10: the random generator is not ready */
+	ENO_FAST_OPEN = 20,		    /* 4.7: the SYN uses TCP Fast Open */
 	ENO_REASON_COUNT
 };
 

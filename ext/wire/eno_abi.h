@@ -99,4 +99,16 @@ struct eno_session_entry {
 };
 _Static_assert(sizeof(struct eno_session_entry) == 72, "struct eno_session_entry is ABI");
 
+/* The value of map eno_policy: what this host negotiates.  Zero permits all. */
+enum { ENO_POLICY_NO_CONNECT = 1, ENO_POLICY_NO_LISTEN = 2 };
+enum { ENO_PORTS = 1 << 16 };
+
+struct eno_policy {
+	unsigned long long flags;
+	unsigned long long forbidden[2];	    /* TEPs: bit n for identifier n */
+	unsigned long long skipped[ENO_PORTS / 64]; /* remote ports to connect to, local
+						     * ports listened on */
+};
+_Static_assert(sizeof(struct eno_policy) == 24 + ENO_PORTS / 8, "pyeno/policy.py writes it");
+
 #endif

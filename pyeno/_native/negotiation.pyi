@@ -7,4 +7,10 @@ def offer(teps: Iterable[int], *, role_b: bool = False, aware: bool = False) -> 
 def choose(
     received: Buffer, teps: Iterable[int], *, aware: bool = False, mandatory: bool = False
 ) -> tuple[bytes, Reason]: ...
-def negotiate(sent: Buffer, received: Buffer, *, mandatory: bool = False) -> Outcome: ...
+def negotiate(
+    sent: Buffer,
+    received: Buffer,
+    *,
+    mandatory: bool = False,
+    remote_half: Buffer | None = None,
+) -> Outcome: ...

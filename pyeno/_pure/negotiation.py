@@ -11,7 +11,14 @@ from operator import index
 
 from pyeno._pure.eno import HEADER_LEN, Syn, to_bytes, walk
 from pyeno._values import Buffer, Outcome, Suboption
-from pyeno._wording import bad_sent, bad_tep, ill_formed, repeated_tep, too_many_teps
+from pyeno._wording import (
+    bad_half,
+    bad_sent,
+    bad_tep,
+    ill_formed,
+    repeated_tep,
+    too_many_teps,
+)
 from pyeno.constants import (
     ENO_GLT,
     ENO_KIND,
@@ -127,22 +134,48 @@ def choose(
     return b"", Reason.NO_VALID_TEP
 
 
-def negotiate(sent: Buffer, received: Buffer, *, mandatory: bool = False) -> Outcome:
+def _checked_half(half: Buffer) -> bytes:
+    given = bytes(memoryview(half))
+    if len(given) != _RESUME_HALF:
+        raise bad_half(len(given))
+    return given
+
+
+def _ignored(sub: Suboption, half: bytes | None) -> bool:
+    """RFC 8548 section 3.5: resumption data that do not answer this host's."""
+    proposes = sub.tep in _TCPCRYPT and _proposes_resumption(sub)
+    return half is not None and proposes and sub.data[:_RESUME_HALF] != half
+
+
+def negotiate(
+    sent: Buffer,
+    received: Buffer,
+    *,
+    mandatory: bool = False,
+    remote_half: Buffer | None = None,
+) -> Outcome:
     """What the two SYN-form options lead to (sections 4.3, 4.5, 4.6, 4.8).
 
     ``sent`` is this host's option (ValueError if it is ill-formed), ``received``
     the remote one.  The Outcome's reason is ``NEGOTIATED`` or says why encryption
     is disabled; then all else but the role is void.
+
+    ``remote_half``: the nine bytes that answer this host's resumption suboption; a
+    remote one with others is ignored, as RFC 8548 section 3.5 demands.
     """
     local = walk(to_bytes(sent, "sent"))
     remote = walk(to_bytes(received, "received"))
     if local.reason:
         raise bad_sent(ill_formed(local.raw, len(local.raw), local.reason, local.at))
+    half = None if remote_half is None else _checked_half(remote_half)
     role = Role.B if local.global_suboption & GLOBAL_B else Role.A
     if reason := _judge(remote, local.global_suboption, mandatory):
         return Outcome(reason, role)
     a, b = (remote, local) if role is Role.B else (local, remote)
     only_a, only_b = _only(a), _only(b)
+    theirs = only_a if role is Role.B else only_b
+    for sub in [sub for sub in theirs.values() if _ignored(sub, half)]:
+        del theirs[sub.tep]
     # section 4.5: the last valid TEP identifier in host B's option
     for sub in reversed(b.teps):
         if sub.tep in only_a and sub.tep in only_b and _pair_valid(only_a[sub.tep], sub):

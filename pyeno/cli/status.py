@@ -20,7 +20,7 @@ def show(status: attach.Status, as_json: bool) -> None:
     if as_json:
         print(json.dumps(status.as_dict()))
         return
-    for name, value in status.as_dict().items():
+    for name, value in (status.as_dict() | {"policy": status.policy}).items():
         if value not in (None, []):
             print(f"{name:<12} {words(value)}")
 

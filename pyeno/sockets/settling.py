@@ -8,7 +8,7 @@ import select
 import socket
 import threading
 
-from pyeno import kernel, tep
+from pyeno import entropy, kernel, tep
 from pyeno._values import Outcome
 from pyeno.config import Config, as_config
 from pyeno.constants import Reason, State
@@ -24,7 +24,7 @@ class Settling(socket.socket):
     """What is known of the connection, and how it came to be known."""
 
     __slots__ = (
-        "_ack", "_config", "_configured", "_info", "_link", "_listening", "_refused",
+        "_ack", "_config", "_configured", "_info", "_link", "_listening", "_refused", "_seeded",
         "_settled", "_settling", "_state",
     )  # fmt: skip
 
@@ -43,6 +43,7 @@ class Settling(socket.socket):
         self._ack = HeldAck()
         self._listening = False
         self._configured = False
+        self._seeded = True
         self._refused: EncryptionRequiredError | KernelError | None = None
         self._settled = False
         self._state = State.OFF
@@ -53,7 +54,9 @@ class Settling(socket.socket):
 
     def _configure(self) -> None:
         if self.type == socket.SOCK_STREAM and self.family in (socket.AF_INET, socket.AF_INET6):
-            self._configured = caching.configure(self, self._config)
+            self._seeded = entropy.ready()
+            if self._seeded:
+                self._configured = caching.configure(self, self._config)
 
     # -- what ENO made of it -------------------------------------------------
 
@@ -80,7 +83,7 @@ class Settling(socket.socket):
             if self._settled:
                 return True
             connected = connected or self._connected()
-            result = kernel.result(self)
+            result = kernel.result(self) if self._seeded else kernel.NO_ENTROPY
             self._state = result.state
             if result.state is State.ENCRYPTED:
                 self._adopt(result)
@@ -152,9 +155,9 @@ class Settling(socket.socket):
         return self._link
 
     def _await_connected(self) -> None:
-        if self._state is State.OFF and not self._config.require:
+        if self._state in (State.OFF, State.DISABLED) and not self._config.require:
             return
-        if self._state is State.OFFERED:
+        if self._state in (State.OFFERED, State.DISABLED):
             timeout = self.gettimeout()
             if timeout != 0:
                 wait(self, select.POLLOUT, deadline_after(timeout))

@@ -73,6 +73,9 @@ class Socket(Receiving, Sending):
     def listen(self, *backlog: int) -> None:
         super().listen(*backlog)
         self._listening = True
+        if self._configured:
+            # net.ipv4.tcp_fastopen may have switched it on (RFC 8547 section 4.7)
+            self.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, 0)
 
     def accept(self) -> tuple["Socket", Any]:
         """As socket.accept(); the key exchange comes with the first I/O.
@@ -86,6 +89,7 @@ class Socket(Receiving, Sending):
         )
         if socket.getdefaulttimeout() is None and self.gettimeout():
             accepted.setblocking(True)
+        accepted._seeded = self._seeded
         accepted._settle(connected=True)
         return accepted, address
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -197,6 +198,58 @@ def test_negotiate(
             assert outcome == Outcome(
                 Reason.NEGOTIATED, role, False, tep_byte, resumed, H(a) + H(b)
             )
+
+
+HALF_A, HALF_B, OTHER = "aa" * 9, "bb" * 9, "cc" * 9
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "tep_byte", "resumed"),
+    [
+        ("450ca3" + HALF_A, "450d01a3" + HALF_B, 0xA3, True),
+        ("450ca3" + HALF_A, "450f01a3" + HALF_B + "0102", 0xA3, True),
+        ("450ca3" + HALF_A, "450d01a3" + OTHER, None, False),
+        # the other TEPs of the option are as they were
+        ("450d21a3" + HALF_A, "450e0121a3" + OTHER, 0x21, False),
+        # only resumption data are ignored: v = 0 asks for a fresh key exchange
+        ("450ca3" + HALF_A, "45040123", 0x23, False),
+        # what B sent unasked, or ill-sized, stays invalid
+        ("450323", "450d01a3" + HALF_B, None, False),
+        ("450ca3" + HALF_A, "450c01a3" + HALF_B[:16], None, False),
+        # ignoring one of two does not make the other the only one
+        ("450ca3" + HALF_A, "45180188a3" + OTHER + "a3" + HALF_B, None, False),
+    ],
+)
+def test_negotiate_ignores_another_half(
+    twin: ModuleType, a: str, b: str, tep_byte: int | None, resumed: bool
+) -> None:
+    """RFC 8548 section 3.5: an identifier-half that does not match is ignored."""
+    outcome = twin.negotiate(H(a), H(b), remote_half=H(HALF_B))
+    if tep_byte is None:
+        assert outcome == Outcome(Reason.NO_VALID_TEP, Role.A)
+    else:
+        assert (outcome.tep_byte, outcome.resumed) == (tep_byte, resumed)
+    host = Negotiator.active(H(a), remote_half=H(HALF_B))
+    host.send(SYN)
+    host.receive(SYN_ACK, [H(b)])
+    assert bool(host.send(ACK)) is (tep_byte is not None), "MUST NOT send any more ENO options"
+
+
+def test_negotiate_in_a_simultaneous_open(twin: ModuleType) -> None:
+    """Host B ignores another half of host A's alike; both hosts conclude the same."""
+    a, b = "450ca3" + HALF_A, "450d01a3" + HALF_B
+    for half, reason in ((HALF_A, Reason.NEGOTIATED), (OTHER, Reason.NO_VALID_TEP)):
+        assert twin.negotiate(H(b), H(a), remote_half=H(half)).reason is reason
+
+
+@pytest.mark.parametrize("size", [0, 8, 10])
+def test_halves_have_nine_bytes(twin: ModuleType, size: int) -> None:
+    for call in (
+        lambda **half: twin.negotiate(A23, B23, **half),
+        partial(Negotiator.active, A23),
+    ):
+        with pytest.raises(ValueError, match=f"{size} bytes.*is 9"):
+            call(remote_half=bytes(size))
 
 
 def test_negotiate_judges_the_remote_option(twin: ModuleType) -> None:

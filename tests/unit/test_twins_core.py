@@ -72,7 +72,7 @@ def run_sealer(twin: Any, aead: int, frame_size: int, start: int, steps: list[St
     frame_size=st.sampled_from([1, 10, 50, 5000, 65517, 65518]),
     start=st.sampled_from([0, START, (1 << 32) - 5, (1 << 64) - 100]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_sealers_agree(
     twins: Any, aead: int, steps: list[Step], frame_size: int, start: int
 ) -> None:
@@ -158,7 +158,7 @@ def run_opener(twin: Any, aead: int, stream: bytes, steps: list[Step]) -> Any:
 
 @pytest.mark.parametrize("aead", AEADS)
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_openers_agree(twins: Any, aead: int, data: st.DataObject) -> None:
     stream = data.draw(streams(aead))
     steps = data.draw(st.lists(open_steps, max_size=25))
@@ -185,7 +185,7 @@ def drain(twin: Any, stream: bytes, cuts: list[int]) -> tuple[bytes, Any]:
 
 
 @given(stream=streams(1), cuts=st.lists(st.integers(1, 3000), min_size=1, max_size=9))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_cuts_change_nothing(twins: Any, stream: bytes, cuts: list[int]) -> None:
     """Whole, byte by byte, at random: the same plaintext and the same end."""
     whole = drain(twins[0], stream, [len(stream) or 1])
@@ -207,7 +207,7 @@ def test_cuts_change_nothing(twins: Any, stream: bytes, cuts: list[int]) -> None
     role=st.sampled_from(Role),
     sn=st.binary(max_size=17),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_schedules_agree(
     twins: Any, parts: tuple[bytes, ...], n_a: bytes, tep_byte: int, aead: int, role: Role,
     sn: bytes,
@@ -236,7 +236,7 @@ def test_schedules_agree(
 
 
 @given(private=st.binary(min_size=31, max_size=33), public=st.binary(min_size=31, max_size=33))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_agreements_agree(twins: Any, private: bytes, public: bytes) -> None:
     def both(twin: Any) -> Any:
         key = twin.Secret(private)

@@ -113,13 +113,25 @@ def test_choose(received: bytes, teps: list[int], aware: bool, mandatory: bool) 
 
 
 @settings(max_examples=1000)
-@given(options, options, st.booleans())
-@example(b"\x45\x03\xa3", b"\x45\x04\x01\x23", False)
-@example(b"\x45\x0c\xa3nine byte", b"\x45\x15\x01\xa3nine bytenonce_bb", False)
-@example(b"\x45\x04\x01\x23", b"\x45\x03\x23", True)
-def test_negotiate(sent: bytes, received: bytes, mandatory: bool) -> None:
+@given(options, options, st.booleans(), st.none() | st.binary(min_size=8, max_size=10))
+@example(b"\x45\x03\xa3", b"\x45\x04\x01\x23", False, None)
+@example(b"\x45\x0c\xa3nine byte", b"\x45\x15\x01\xa3nine bytenonce_bb", False, None)
+@example(b"\x45\x0c\xa3nine byte", b"\x45\x15\x01\xa3nine bytenonce_bb", False, b"nine byte")
+@example(b"\x45\x0c\xa3nine byte", b"\x45\x15\x01\xa3nine bytenonce_bb", False, b"nine bits")
+@example(b"\x45\x15\x01\xa3nine bytenonce_bb", b"\x45\x0c\xa3nine byte", False, b"nine bits")
+@example(b"\x45\x04\x01\x23", b"\x45\x03\x23", True, None)
+def test_negotiate(
+    sent: bytes, received: bytes, mandatory: bool, remote_half: bytes | None
+) -> None:
     """RFC 8547 sections 4.3, 4.5, 4.6, 4.8; RFC 8548 section 3.5."""
-    same("negotiation", "negotiate", sent, received, mandatory=mandatory)
+    same(
+        "negotiation",
+        "negotiate",
+        sent,
+        received,
+        mandatory=mandatory,
+        remote_half=remote_half,
+    )
 
 
 def test_wrong_types() -> None:
@@ -130,6 +142,7 @@ def test_wrong_types() -> None:
         same("negotiation", "choose", wrong, [0x23])
         same("negotiation", "negotiate", wrong, b"\x45\x02")
         same("negotiation", "negotiate", b"\x45\x02", wrong)
+        same("negotiation", "negotiate", b"\x45\x02", b"\x45\x02", remote_half=wrong)
     for items in (None, 4, ["x"], [None], [1.0], [(0x23,)]):
         same("option", "encode", items)
         same("negotiation", "offer", items)

@@ -54,6 +54,12 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
         (["flush", "--tep", "0x7f"], "pyeno flush: teps: unknown '0x7f'"),
         (["connect", "--tep", "0x7f", "localhost:1"], "teps: unknown '0x7f'; allowed: "),
         (["connect", "--aead", "rot13", "localhost:1"], "aeads: unknown 'rot13'; allowed: "),
+        (["attach", "--teps", "rot13"], "teps: 'rot13'; allowed: 'all', or .*curve25519"),
+        (["attach", "--teps", "0x80"], "numbers from 0x20 to 0x7f"),
+        (["attach", "--teps", ""], "to forbid all: --no-connect --no-listen"),
+        (["attach", "--skip-port", "22,http"], "skip-port: 'http'; allowed: ports from 1 to"),
+        (["attach", "--skip-port", "22", "--skip-port", "65536"], "skip-port: '65536'"),
+        (["attach", "--skip-port", "22", "--no-skip-ports"], "not allowed with"),
     ],
 )  # fmt: skip
 def test_wrong_usage(capsys: pytest.CaptureFixture[str], words: list[str], says: str) -> None:

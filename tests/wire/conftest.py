@@ -6,7 +6,7 @@ which CI sets: there a host that cannot run them fails.
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -82,6 +82,19 @@ def attached(cgroup: Path) -> Iterator[Attached]:
         attach.detach(str(pin))
 
 
+@pytest.fixture
+def elsewhere(cgroup: Path) -> Iterator[tuple[Path, Path]]:
+    """A cgroup and a pin directory nobody uses yet."""
+    name = f"{PREFIX}-{os.getpid()}-other"
+    path, pin = mounts.cgroup_root() / name, Path("/sys/fs/bpf") / name
+    path.mkdir()
+    try:
+        yield path, pin
+    finally:
+        attach.detach(str(pin))
+        path.rmdir()
+
+
 @pytest.fixture(scope="session")
 def _shared_wire(attached: Attached) -> Iterator[Wire]:
     with Wire() as wire:
@@ -121,4 +134,19 @@ def echo(field: Field) -> Iterator[Listen]:
         yield listen
 
 
-__all__ = ["Attached", "attached", "cgroup", "echo", "field", "move_to", "run", "wire"]
+@pytest.fixture
+def change(attached: Attached) -> Iterator[Callable[..., attach.Status]]:
+    """Changes fields of the host's policy; afterwards all is permitted again."""
+
+    def changed(**changes: Any) -> attach.Status:
+        where = str(attached.cgroup), str(attached.pin)
+        return attach.attach(*where, changes=changes)  # type: ignore[arg-type]
+
+    yield changed
+    changed(connect=True, listen=True, teps=None, skip_ports=())
+
+
+__all__ = [
+    "Attached", "attached", "cgroup", "change", "echo", "elsewhere", "field", "move_to", "run",
+    "wire",
+]  # fmt: skip

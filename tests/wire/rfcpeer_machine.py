@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .rfcpeer_packet import ACK, FIN, RST, SYN, Segment
@@ -246,6 +247,8 @@ class Machine:
         if ahead(seq + segment.length, self.snd_max) > 0:
             self.snd_max = (seq + segment.length) % MODULUS
         if segment.syn:
+            if not segment.has_ack and self.syn_count <= self.plan.syn_data_times:
+                segment = replace(segment, payload=self.plan.syn_data)
             self.local_syn = segment
         self.host.emit(self, segment)
 

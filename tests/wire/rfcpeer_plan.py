@@ -25,6 +25,8 @@ class Plan:
     Each is bytes or a function of the connection (it may look at `remote_syn`, `syn_count`).
     `ack` goes on every non-SYN segment until a non-SYN segment is received, or only on the
     first one when `ack_once`; `later` on all others.  `mss` None leaves that option out.
+    `syn_data` rides in the first `syn_data_times` SYNs (not SYN-ACKs), beyond the stream: it is
+    not sent again, whether acknowledged or not.
     """
 
     syn: OptionBytes = b""
@@ -34,6 +36,8 @@ class Plan:
     ack_once: bool = False
     mss: int | None = 1400
     window: int = 0xFFFF
+    syn_data: bytes = b""
+    syn_data_times: int = 1
 
 
 @dataclass
