@@ -123,6 +123,9 @@ def _no_session_left(request: pytest.FixtureRequest) -> None:
         hosts += [shared.a, shared.b]
     if "field" in request.fixturenames:
         hosts.append(request.getfixturevalue("field").tun.namespace)
+    if "box" in request.fixturenames:
+        box = request.getfixturevalue("box")
+        hosts += [box.left, box.right]
     for host in hosts:
         flush(host)
 

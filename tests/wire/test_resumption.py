@@ -8,7 +8,7 @@ from wire.netns import Wire
 from wire.pairs import dialled
 from wire.resuming import Server, call, flush
 
-from pyeno import Aead, Config, Role
+from pyeno import Aead, Config, Role, tep
 from pyeno.option import parse
 
 pytestmark = pytest.mark.wire
@@ -68,6 +68,21 @@ def test_each_aead(wire: Wire, aead: Aead) -> None:
         met = [call(wire.a, server, config, os.urandom(70_000)) for _ in range(3)]
     assert [each.resumed for each in met] == [False, True, True]
     assert {each.opened.aead for each in met} == {aead}
+
+
+@pytest.mark.parametrize("name", sorted(tep.names()))
+def test_each_tep(wire: Wire, name: str) -> None:
+    """Resumed with the TEP of the original session, and offered beside all others."""
+    number = tep.names()[name]
+    theirs = Config(teps=[number], session_scope=name)
+    ours = Config(teps=list(tep.names().values()), session_scope=name)
+    with Server(wire.b, theirs) as server:
+        first, second = call(wire.a, server, ours), call(wire.a, server, ours)
+    assert not first.resumed and second.resumed
+    assert second.opened.tep == number and second.session_id[0] == 0x80 | number
+    offered = parse(second.opened.transcript[: second.opened.transcript[1]]).teps
+    assert {sub.tep for sub in offered} == set(tep.names().values())
+    assert [sub.v for sub in offered] == [False] * (len(offered) - 1) + [True]
 
 
 @pytest.mark.parametrize("size", [0, 1, 4, 7, 8])

@@ -130,6 +130,33 @@ def test_a_preforked_server(wire: Wire) -> None:
     assert len(ids) == turns and ids == {one["session_id"] for one in accepted}
 
 
+def test_a_group_of_listeners(wire: Wire) -> None:
+    """SO_REUSEPORT: whichever of the group the kernel chooses."""
+    turns, reading, writing = 12, *os.pipe()
+
+    def listening(port: int) -> pyeno.Socket:
+        address = wire.b.ip4, port
+        return wire.b.inside(lambda: pyeno.create_server(address, reuse_port=True))
+
+    with listening(0) as one, listening(one.getsockname()[1]) as other:
+
+        def accepting(listener: pyeno.Socket) -> Any:
+            while True:
+                yield serve_one(listener.accept()[0])
+
+        pids = [forked(lambda each=each: accepting(each), writing) for each in (one, other)]
+        try:
+            opened = [connected(wire, one.getsockname()) for _ in range(turns)]
+            accepted = lines(reading, turns)
+        finally:
+            for pid in pids:
+                os.kill(pid, 9)
+                os.waitpid(pid, 0)
+            os.close(writing)
+    assert [info.resumed for info in opened] == [False] + (turns - 1) * [True]
+    assert {info.session_id.hex() for info in opened} == {a["session_id"] for a in accepted}
+
+
 def test_accept_then_fork(wire: Wire) -> None:
     """The child takes the secret; the parent, which only closes, disturbs nothing."""
     with served(wire) as listener:
