@@ -71,18 +71,18 @@ class Config:
     Raises :class:`pyeno.ConfigError` for any value it cannot keep.
     """
 
-    teps: tuple[Tep, ...] = (Tep.TCPCRYPT_ECDHE_Curve25519,)
+    teps: tuple[Tep, ...] = (Tep.TCPCRYPT_ECDHE_Curve25519,)  # [8548:3.2-1, 5-10, 5-12]
     """TEPs to offer and accept, most preferred first (RFC 8547 section 4.5);
     numbers, ``"0x23"`` or names."""
     aeads: tuple[Aead, ...] = ()
     """AEADs to advertise as host A and to prefer as host B, most preferred
-    first (RFC 8548 section 3.3); empty: what is fastest here."""
-    app_aware: bool | Literal["mandatory"] = False
+    first (RFC 8548 section 3.3); empty: what is fastest here. [8548:3.3-13]"""
+    app_aware: bool | Literal["mandatory"] = False  # [8547:4.2-6, 4.2-8]
     """The application-aware bit; ``"mandatory"`` disables encryption unless
     the peer sets it too (RFC 8547 section 4.2)."""
-    require: bool = False
+    require: bool = False  # [8547:4.7-23]
     """Refuse a connection whose encryption is disabled."""
-    role_b: bool = False
+    role_b: bool = False  # [8547:4.2-4, 4.2-5]
     """Active opener: send b = 1, for a simultaneous open (section 4.3)."""
     resume: bool = True
     """Propose and agree to resume sessions (RFC 8548 section 3.5); with False
@@ -113,7 +113,7 @@ class Config:
         teps = _listed("teps", self.teps, tep.names())
         if len(teps) > ENO_OPTION_MAX - 3:
             raise ConfigError(f"teps: {len(teps)} TEPs do not fit one option; at most 37")
-        aeads = _listed("aeads", self.aeads or default_aeads(), aead_names())
+        aeads = _listed("aeads", self.aeads or default_aeads(), aead_names())  # [8547:5-5]
         if not isinstance(self.app_aware, bool) and self.app_aware != "mandatory":
             raise ConfigError(
                 f"app_aware: {self.app_aware!r}; allowed: False, True, 'mandatory'"

@@ -58,7 +58,7 @@ class Role(Enum):
 
 
 class Tep(IntEnum):
-    """TEP identifiers (RFC 8547 table 3, RFC 8548 table 4)."""
+    """TEP identifiers (RFC 8547 table 3, RFC 8548 table 4). [8548:7-1]"""
 
     EXPERIMENTAL = 0x20
     TCPCRYPT_ECDHE_P256 = 0x21
@@ -123,6 +123,7 @@ class Reason(IntEnum):
     HOST_POLICY = 18
     NO_ENTROPY = 19
     FAST_OPEN = 20
+    NO_ANSWER = 21
 
     @property
     def slug(self) -> str:

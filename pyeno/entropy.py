@@ -2,6 +2,7 @@
 
 "Implementations MUST NOT send ENO options unless they have access to an adequate source
 of randomness."  Soon after boot getrandom() may not be; once it is, it stays so.
+[8547:10-4] [8548:8-6]
 """
 
 import os

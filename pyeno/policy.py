@@ -18,7 +18,8 @@ FAST_OPEN_MAP: Final = "eno_fast_open"
 PORT_MAX: Final = 65535
 ALL_TEPS: Final = frozenset(range(ENO_TEP_MIN, ENO_GLT + 1))
 _NO_CONNECT, _NO_LISTEN = 1, 2
-_HEAD, _SET = 8, 16
+_FLAGS, _SYNS, _SET = 4, 4, 16
+SYNS_MAX: Final = 255
 
 
 class Changes(TypedDict, total=False):
@@ -28,10 +29,11 @@ class Changes(TypedDict, total=False):
     listen: bool
     teps: tuple[int, ...] | None
     skip_ports: tuple[int, ...]
+    syns: int
 
 
 class Policy(NamedTuple):
-    """Binding for every process; as it is made without arguments it permits all."""
+    """Binding for every process; as it is made without arguments it forbids nothing."""
 
     connect: bool = True
     """sockets may send ENO when they connect"""
@@ -41,6 +43,9 @@ class Policy(NamedTuple):
     """the TEPs that may be negotiated; None: all"""
     skip_ports: tuple[int, ...] = ()
     """no ENO to these ports of others, nor on these ports of this host"""
+    syns: int = 3
+    """how many SYNs of a connection offer ENO, before it is tried without (RFC 8547
+    section 4.6); 0: all"""
 
     def __str__(self) -> str:
         teps = "all" if self.teps is None else " ".join(map(tep.name, self.teps))
@@ -50,6 +55,7 @@ class Policy(NamedTuple):
                 f"listen {'yes' if self.listen else 'no'}",
                 f"TEPs {teps}",
                 f"skipped ports {' '.join(map(str, self.skip_ports)) or 'none'}",
+                f"in {f'{self.syns} SYNs' if self.syns else 'every SYN'}",
             )
         )
 
@@ -68,6 +74,8 @@ class Policy(NamedTuple):
         for port in changed.skip_ports:
             if not 1 <= port <= PORT_MAX:
                 raise _bad_port(port)
+        if not 0 <= changed.syns <= SYNS_MAX:
+            raise _bad_syns(changed.syns)
         return changed._replace(skip_ports=tuple(sorted(set(changed.skip_ports))))
 
     def encode(self) -> bytes:
@@ -75,7 +83,8 @@ class Policy(NamedTuple):
         flags = (0 if self.connect else _NO_CONNECT) | (0 if self.listen else _NO_LISTEN)
         forbidden = () if self.teps is None else ALL_TEPS.difference(self.teps)
         return (
-            flags.to_bytes(_HEAD, "little")
+            flags.to_bytes(_FLAGS, "little")
+            + self.syns.to_bytes(_SYNS, "little")
             + sum(1 << number for number in forbidden).to_bytes(_SET, "little")
             + sum(1 << port for port in self.skip_ports).to_bytes((PORT_MAX + 1) // 8, "little")
         )
@@ -83,19 +92,21 @@ class Policy(NamedTuple):
 
 def decode(value: bytes) -> Policy:
     """The way back of :meth:`Policy.encode`."""
-    flags = int.from_bytes(value[:_HEAD], "little")
-    forbidden = _members(value[_HEAD : _HEAD + _SET])
+    head = _FLAGS + _SYNS
+    flags = int.from_bytes(value[:_FLAGS], "little")
+    forbidden = _members(value[head : head + _SET])
     return Policy(
         connect=not flags & _NO_CONNECT,
         listen=not flags & _NO_LISTEN,
         teps=tuple(sorted(ALL_TEPS - forbidden)) if forbidden else None,
-        skip_ports=tuple(sorted(_members(value[_HEAD + _SET :]))),
+        skip_ports=tuple(sorted(_members(value[head + _SET :]))),
+        syns=int.from_bytes(value[_FLAGS:head], "little"),
     )
 
 
 def _members(value: bytes) -> set[int]:
-    number = int.from_bytes(value, "little")
-    return {at for at in range(8 * len(value)) if number >> at & 1}
+    filled = ((at, byte) for at, byte in enumerate(value) if byte)
+    return {8 * at + bit for at, byte in filled for bit in range(8) if byte >> bit & 1}
 
 
 # -- as an administrator writes it ---------------------------------------------------
@@ -129,6 +140,17 @@ def parse_ports(text: str) -> tuple[int, ...]:
             raise _bad_port(word)
         ports.append(int(word))
     return tuple(ports)
+
+
+def parse_syns(text: str) -> int:
+    """0 to 255; ConfigError."""
+    if not text.isdecimal() or int(text) > SYNS_MAX:
+        raise _bad_syns(text)
+    return int(text)
+
+
+def _bad_syns(asked: object) -> ConfigError:
+    return ConfigError(f"syns: {asked!r}; allowed: 0 (all) to {SYNS_MAX}")
 
 
 def _bad_teps(asked: object) -> ConfigError:

@@ -13,7 +13,7 @@
 #include "fastopen.bpf.h"
 #include "resume.bpf.h"
 
-enum { ENO_TH_SYN = 0x02 }; /* in skb_tcp_flags */
+enum { ENO_TH_SYN = 0x02, ENO_TH_ACK = 0x10 }; /* in skb_tcp_flags */
 
 enum {
 	ENO_CALLBACKS = BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG | BPF_SOCK_OPS_PARSE_ALL_HDR_OPT_CB_FLAG,
@@ -40,6 +40,7 @@ static __always_inline void eno_forget(struct eno_socket *s)
 {
 	s->reason = 0;
 	s->crossed = 0;
+	s->syns = 0;
 	s->active = 0;
 	s->offered = 0;
 	s->spare = 0;
@@ -91,7 +92,7 @@ static __always_inline void eno_on_connect(struct bpf_sock_ops *ctx)
 	eno_watch(ctx, s);
 }
 
-/* How many bytes of ENO this segment carries. */
+/* How many bytes of ENO this segment carries. [8547:4.6-1] */
 static __always_inline __u32 eno_due(const struct eno_socket *s, struct bpf_sock_ops *ctx)
 {
 	if (s->state != ENO_STATE_OFFERED && s->state != ENO_STATE_ENCRYPTED)
@@ -107,6 +108,11 @@ static __always_inline int eno_heard(struct bpf_sock_ops *ctx)
 	return ctx->bytes_acked > 1 || ctx->bytes_received;
 }
 
+static __always_inline int eno_is_syn_only(struct bpf_sock_ops *ctx)
+{
+	return (ctx->skb_tcp_flags & (ENO_TH_SYN | ENO_TH_ACK)) == ENO_TH_SYN;
+}
+
 static __always_inline void eno_reserve(struct bpf_sock_ops *ctx, struct eno_socket *s)
 {
 	__u32 len = eno_due(s, ctx);
@@ -117,9 +123,12 @@ static __always_inline void eno_reserve(struct bpf_sock_ops *ctx, struct eno_soc
 		eno_end_callbacks(ctx);
 		return;
 	}
-	/* Section 4.7: no data in a SYN+ENO segment, so MSG_FASTOPEN goes without ENO */
+	/* Section 4.7: no data in a SYN+ENO segment, so MSG_FASTOPEN goes without ENO
+	 * [8547:4.7-3, 4.7-21] */
 	if ((ctx->skb_tcp_flags & ENO_TH_SYN) && ctx->skb_len)
 		eno_disable(s, ENO_FAST_OPEN);
+	else if (eno_is_syn_only(ctx) && eno_gives_up(s))
+		eno_disable(s, ENO_NO_ANSWER);
 	else if (s->session.tep && !s->offered ? eno_reserve_proposal(ctx, s) :
 						 bpf_reserve_hdr_opt(ctx, len, 0))
 		eno_disable(s, ENO_NO_ROOM);
@@ -141,6 +150,7 @@ static __always_inline void eno_store(struct bpf_sock_ops *ctx, const struct eno
 
 static __always_inline void eno_write(struct bpf_sock_ops *ctx, struct eno_socket *s)
 {
+	/* [8547:4.1-2, 4.1-4, 4.6-2] */
 	__u8 ack[ENO_HEADER_LEN] = { ENO_KIND, ENO_HEADER_LEN }; /* figure 3, N = 0 */
 	__u32 len = eno_due(s, ctx);
 
@@ -151,7 +161,9 @@ static __always_inline void eno_write(struct bpf_sock_ops *ctx, struct eno_socke
 	else if (eno_opens_fast(ctx))
 		eno_disable(s, ENO_FAST_OPEN); /* what was reserved becomes NOPs */
 	else
-		eno_store(ctx, &s->local, len);
+		eno_store(ctx, &s->local, len); /* [8547:4.1-7, 4.6-7] */
+	if (eno_is_syn_only(ctx) && s->syns < ENO_SYNS_MAX)
+		s->syns++;
 }
 
 /* The options of the segment at hand, into w. */
@@ -211,7 +223,7 @@ static __noinline int eno_on_active_established(struct bpf_sock_ops *ctx)
 	else
 		eno_disable(s, ENO_UNAVAILABLE);
 	bpf_sk_storage_delete(&eno_work, sk);
-	if (s->state != ENO_STATE_ENCRYPTED)
+	if (s->state != ENO_STATE_ENCRYPTED) /* [8547:4.6-3] */
 		eno_end_callbacks(ctx);
 	return 0;
 }
@@ -224,7 +236,7 @@ static __always_inline void eno_on_segment(struct bpf_sock_ops *ctx)
 }
 
 /* A SYN that crossed ours, seen by the ingress program: judged at once, so
- * that our SYN-ACK goes without ENO if it ruled encryption out. */
+ * that our SYN-ACK goes without ENO if it ruled encryption out. [8547:4.6-9] */
 static __always_inline void eno_on_crossing_syn(struct eno_socket *s, struct eno_work *w)
 {
 	if (s->state != ENO_STATE_OFFERED)
@@ -248,6 +260,7 @@ static __always_inline int eno_carries(struct bpf_sock_ops *ctx, struct eno_byte
 	__builtin_memset(found, 0, sizeof(*found));
 	found->at[0] = ENO_KIND;
 	len = bpf_load_hdr_opt(ctx, found->at, sizeof(found->at), 0);
+	/* [8547:4.1-3, 4.1-10] */
 	return len > 0 || len == -28 /* ENOSPC: longer than any we sent */;
 }
 

@@ -1,9 +1,10 @@
 /* Data in SYN segments (RFC 8547 section 4.7): hosts that implement ENO discard
- * what a SYN+ENO segment carries, "even when ENO has been disabled by configuration".
+ * what a SYN+ENO segment carries, "even when ENO has been disabled by configuration". [8547:4.7-7]
  *
  * Linux does so by itself, acknowledging the SYN alone, save where TCP Fast Open
+ * [8547:4.7-5, 4.7-8, 4.7-9, 4.7-11, 4.7-13, 4.7-14, 4.7-16]
  * takes the data.  Nothing can stop it then but dropping the segment, which makes
- * the sender retransmit a plain SYN.  May Fast Open take it?
+ * the sender retransmit a plain SYN.  May Fast Open take it? [8547:4.7-10]
  *
  *	no		TCP_FASTOPEN was set to 0 after listen()
  *	yes		TCP_FASTOPEN or TCP_FASTOPEN_NO_COOKIE is set; or
@@ -88,12 +89,13 @@ static __always_inline int eno_fast_opens(const struct eno_socket *s, struct eno
 	if (known & ENO_FAST_OPEN_OFF)
 		return 0;
 	bpf_loop(ENO_OPTION_MAX, eno_kind_one, &k, 0);
+	/* [8547:4.7-6, 4.7-12] */
 	return k.eno && (k.cookie || known & ENO_FAST_OPEN_ON || eno_fast_open_everywhere());
 }
 
 /* The active opener's half: "a SYN+ENO segment MUST NOT include a non-empty TCP Fast
  * Open (TFO) option".  Linux has written its own options by now; MSG_FASTOPEN's SYN
- * goes without ENO even if it only asks for a cookie, for its data follows at once. */
+ * goes without ENO even if it only asks for a cookie, for its data follows at once. [8547:4.7-4] */
 static __always_inline int eno_opens_fast(struct bpf_sock_ops *ctx)
 {
 	__u8 option[ENO_OPTION_MAX] = { TCP_KIND_FAST_OPEN };

@@ -63,7 +63,7 @@ static __always_inline int eno_get_negotiated(struct bpf_sockopt *ctx, struct en
 		return ENO_GIVE(ctx, s->transcript, ENO_TRANSCRIPT_MAX, s->transcript_len);
 	case TCP_ENO_SESSION_TAKE:
 		return eno_take_secret(ctx, s);
-	default: /* TCP_ENO_SESSID */
+	default: /* TCP_ENO_SESSID [8547:5.1-2, 5.1-3] */
 		if (!s->sessid_len)
 			return -ENO_ENOTCONN;
 		return ENO_GIVE(ctx, s->sessid, ENO_SESSID_MAX, s->sessid_len);
@@ -81,7 +81,7 @@ static __always_inline int eno_get_setting(struct bpf_sockopt *ctx, const struct
 		return eno_give_int(ctx, s->want.role_b);
 	case TCP_ENO_STATE:
 		return eno_give_int(ctx, s->state | s->reason << 8);
-	case TCP_ENO_PEER_AWARE:
+	case TCP_ENO_PEER_AWARE: /* [8547:4.2-7] */
 		if (!s->remote_len)
 			return -ENO_ENOTCONN;
 		return eno_give_int(ctx, s->outcome.peer_aware);

@@ -95,7 +95,7 @@ static __noinline int eno_on_handshake(struct __sk_buff *skb)
 		return ENO_PASS;
 	s = bpf_sk_storage_get(&eno_sockets, sk, 0, 0);
 	if (g.has_data && sk->state == BPF_TCP_LISTEN && eno_fast_opens(s, w))
-		return ENO_DROP;
+		return ENO_DROP; /* [8547:4.7-15] */
 	if (!s || !s->enabled)
 		return ENO_PASS;
 	if (1 << (sk->state & 31) & ENO_SYN_STATES)

@@ -96,6 +96,7 @@ struct eno_socket {
 	__u8 enabled, fast_open, permitted_len;
 	/* the connection */
 	__u8 state, reason, crossed;
+	__u8 syns;    /* SYN-only segments sent with ENO */
 	__u8 active;  /* it opened actively */
 	__u8 offered; /* a SYN has left: its option is fixed */
 	__u8 spare;   /* bytes the nonce may lose before that */
@@ -181,7 +182,7 @@ static __always_inline void eno_disable(struct eno_socket *s, __u8 reason)
 	s->reason = reason;
 }
 
-/* Section 4.8: A's option, then B's, exactly as sent. */
+/* Section 4.8: A's option, then B's, exactly as sent. [8547:4.8-3, 4.8-4, 4.8-5] */
 static __always_inline void eno_transcribe(struct eno_socket *s)
 {
 	__u32 len = s->outcome.local_b ? s->remote_len : s->local_len;

@@ -20,11 +20,13 @@
 
 #include "active.bpf.h"
 
-/* Section 4.5: one TEP, the last of ours that host A's option makes valid. */
+/* Section 4.5: one TEP, the last of ours that host A's option makes valid.
+ * [8547:4.5-4, 4.5-5] [8548:3.2-2] */
 static __always_inline void eno_choose_answer(const struct eno_socket *s, struct eno_work *w,
 					      struct eno_request *r)
 {
-	__u8 global = ENO_GLOBAL_B | (s->want.self_aware ? ENO_GLOBAL_A : 0);
+	__u8 global =
+		ENO_GLOBAL_B | (s->want.self_aware ? ENO_GLOBAL_A : 0); /* [8547:4.2-3, 4.3-2] */
 	struct eno_walk walk = { .work = w, .socket = s };
 
 	__builtin_memset(&w->outcome, 0, sizeof(w->outcome));
@@ -36,7 +38,7 @@ static __always_inline void eno_choose_answer(const struct eno_socket *s, struct
 		return;
 	bpf_loop(ENO_OPTION_MAX, eno_choose_one, &walk, 0);
 	if (!w->chosen) {
-		w->outcome.reason = ENO_NO_VALID_TEP;
+		w->outcome.reason = ENO_NO_VALID_TEP; /* [8547:4.6-5] [8548:3.2-3] */
 		return;
 	}
 	w->outcome.tep_byte = w->chosen;
@@ -47,7 +49,8 @@ static __always_inline void eno_choose_answer(const struct eno_socket *s, struct
 /* TCP_ENO_RAW on a listener: sent as it is, if section 4.6 lets a passive
  * opener send any option at all (a vacuous one only answers an ENO option;
  * b = 1 always).  What else is wrong with the two options, host A sees too;
- * that its a = 0 does not do here it cannot know, and would encrypt alone. */
+ * that its a = 0 does not do here it cannot know, and would encrypt alone.
+ * [8547:4.6-14, 4.6-16, 4.6-17, 4.6-18] */
 static __always_inline void eno_raw_answer(const struct eno_socket *s, struct eno_work *w,
 					   struct eno_request *r)
 {
@@ -215,7 +218,7 @@ static __always_inline void eno_write_syn_ack(struct bpf_sock_ops *ctx)
 	struct eno_request *r = bpf_map_lookup_elem(&eno_requests, &cookie);
 
 	if (r && ctx->args[0] != BPF_WRITE_HDR_TCP_SYNACK_COOKIE)
-		eno_store(ctx, &r->answer, r->answer_len);
+		eno_store(ctx, &r->answer, r->answer_len); /* [8547:4.1-7, 4.6-7] */
 }
 
 static __always_inline void eno_on_accepted(struct bpf_sock_ops *ctx, struct eno_socket *s)
@@ -239,7 +242,7 @@ static __always_inline void eno_on_accepted(struct bpf_sock_ops *ctx, struct eno
 	eno_wipe(&r->session);
 	bpf_map_delete_elem(&eno_flows, &r->flow);
 	bpf_map_delete_elem(&eno_requests, &cookie);
-	if (!s->outcome.reason && !eno_carries(ctx, &found))
+	if (!s->outcome.reason && !eno_carries(ctx, &found)) /* [8547:4.6-4] */
 		s->outcome.reason = ENO_ACK_WITHOUT_ENO;
 	eno_conclude(s, s->outcome.reason);
 	eno_watch(ctx, s);

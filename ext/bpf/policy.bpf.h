@@ -1,6 +1,6 @@
 /* The host's policy (struct eno_policy of ext/wire/eno_abi.h), which 'pyeno attach'
  * writes: RFC 8548 section 5, "administrators MAY configure which TEPs a host will
- * negotiate".  Asked once a connection, of sockets that want ENO.
+ * negotiate".  Asked once a connection, of sockets that want ENO. [8548:5-11]
  */
 #ifndef ENO_POLICY_BPF_H
 #define ENO_POLICY_BPF_H
@@ -27,6 +27,16 @@ static __always_inline int eno_skips_port(const struct eno_policy *p, __u32 port
 	return eno_bit(p->skipped, port & (ENO_PORTS - 1));
 }
 
+/* Section 4.6: "an active opener MAY unilaterally disable ENO ... between
+ * retransmissions of a SYN-only segment", which recovers from middleboxes that
+ * drop segments with ENO. */
+static __always_inline int eno_gives_up(const struct eno_socket *s)
+{
+	const struct eno_policy *p = eno_host_policy();
+
+	return p && p->syns && s->syns >= p->syns;
+}
+
 static __always_inline int eno_permits_tep(__u32 tep)
 {
 	const struct eno_policy *p = eno_host_policy();
@@ -35,7 +45,7 @@ static __always_inline int eno_permits_tep(__u32 tep)
 }
 
 /* May this socket negotiate at all?  A raw option goes as it is or not at all. */
-static __always_inline int eno_permits(const struct eno_socket *s, __u64 refusal, __u32 port)
+static __always_inline int eno_permits(const struct eno_socket *s, __u32 refusal, __u32 port)
 {
 	const struct eno_policy *p = eno_host_policy();
 

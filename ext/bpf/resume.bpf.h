@@ -6,13 +6,14 @@
 
 #include "session.bpf.h"
 
-/* Section 4.2: b = 1 only if asked for, a = 1 only if application-aware. */
+/* Section 4.2: b = 1 only if asked for, a = 1 only if application-aware.
+ * [8547:4.2-4, 4.2-6, 4.2-9] */
 static __always_inline __u8 eno_global(const struct eno_socket *s)
 {
 	return (s->want.role_b ? ENO_GLOBAL_B : 0) | (s->want.self_aware ? ENO_GLOBAL_A : 0);
 }
 
-/* eno_offer() in fixed sizes, which is what the verifier can follow. */
+/* eno_offer() in fixed sizes, which is what the verifier can follow. [8547:4.7-2] */
 static __always_inline void eno_compose(struct eno_socket *s)
 {
 	__u8 global = eno_global(s);

@@ -172,9 +172,9 @@ static __always_inline int eno_set_setting(struct bpf_sockopt *ctx, struct bpf_s
 
 	switch (ctx->optname) {
 	case TCP_ENO_SELF_AWARE:
-		return eno_read_int(ctx, 2, &s->want.self_aware);
+		return eno_read_int(ctx, 2, &s->want.self_aware); /* [8547:4.2-7] */
 	case TCP_ENO_ROLEOVERRIDE:
-		return eno_read_int(ctx, 1, &s->want.role_b);
+		return eno_read_int(ctx, 1, &s->want.role_b); /* [8547:4.2-5] */
 	case TCP_ENO_ENABLED:
 		err = eno_read_int(ctx, 1, &on);
 		if (!err && on && !s->want.teps_len && !s->want.raw_len)

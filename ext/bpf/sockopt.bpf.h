@@ -23,7 +23,7 @@ static __always_inline int eno_pass(struct bpf_sockopt *ctx)
 	return 1;
 }
 
-/* Section 5.1: at least 33 bytes, once, after the key exchange. */
+/* Section 5.1: at least 33 bytes, once, after the key exchange. [8547:5.1-13] */
 static __noinline int eno_set_sessid(struct bpf_sockopt *ctx, struct eno_socket *s)
 {
 	if (!s || s->state != ENO_STATE_ENCRYPTED)

@@ -99,6 +99,7 @@ static __noinline int eno_collect(struct eno_work *w, __u8 absent)
 		eno_copy_found(w);
 		eno_parse(w, &w->remote);
 	} else {
+		/* [8547:4.1-8, 4.6-4] */
 		w->remote.reason = w->search.count ? ENO_REPEATED_OPTION : absent;
 	}
 	return w->remote.reason;

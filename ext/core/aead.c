@@ -269,7 +269,7 @@ void aead_wipe(struct aead *a)
 	wipe(a, sizeof(*a));
 }
 
-/* Sections 3.6 and 4.2.3: N = frame_ID XOR NR, the offset left-padded. */
+/* Sections 3.6 and 4.2.3: N = frame_ID XOR NR, the offset left-padded. [8548:3.6-7, 4.2.3-1] */
 static void aead_nonce(const struct aead *a, uint64_t offset, uint8_t nonce[AE_NONCE_LEN])
 {
 	memcpy(nonce, a->nr, AE_NONCE_LEN);

@@ -1,4 +1,4 @@
-/* The three AEADs of RFC 8548 section 6 and who computes them.
+/* The three AEADs of RFC 8548 section 6 and who computes them. [8547:5-5]
  *
  * Everything works in place: a buffer holds the plaintext and AE_TAG_LEN
  * spare bytes when sealing, ciphertext and tag when opening.  The expanded

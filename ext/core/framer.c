@@ -27,9 +27,10 @@ static int seal_frame(struct sealer *s, const struct seal_job *job, size_t len, 
 	size_t plain = FLAGS_LEN + (job->urgent == NO_URGENT ? 0 : URGENT_LEN) + len;
 	size_t clen = plain + AE_TAG_LEN;
 
-	*p++ = s->rekey ? CONTROL_REKEY : 0;
-	*p++ = (uint8_t)(clen >> 8);
+	*p++ = s->rekey ? CONTROL_REKEY : 0; /* [8548:4.2-2] */
+	*p++ = (uint8_t)(clen >> 8);	     /* [8548:4.2-1] */
 	*p++ = (uint8_t)clen;
+	/* [8548:4.2.1-1] */
 	*p++ = (fin ? FLAG_FINP : 0) | (job->urgent == NO_URGENT ? 0 : FLAG_URGP);
 	if (job->urgent != NO_URGENT) {
 		*p++ = (uint8_t)(job->urgent >> 8);
@@ -37,6 +38,7 @@ static int seal_frame(struct sealer *s, const struct seal_job *job, size_t len, 
 	}
 	if (len)
 		memmove(p, job->data + job->taken, len);
+	/* [8548:4.2.2-1] */
 	return aead_seal(&s->aead, frame + FRAME_HEADER_LEN, plain, s->offset + job->written,
 			 frame);
 }
@@ -45,7 +47,7 @@ static int seal_frame(struct sealer *s, const struct seal_job *job, size_t len, 
 static long next_chunk(const struct sealer *s, const struct seal_job *job)
 {
 	size_t left = job->len - job->taken;
-	size_t chunk = left < s->frame_size ? left : s->frame_size;
+	size_t chunk = left < s->frame_size ? left : s->frame_size; /* [8548:3.6-2] */
 	size_t overhead = frame_overhead(job->urgent);
 	size_t room = job->room - job->written;
 
@@ -64,12 +66,12 @@ int sealer_seal(struct sealer *s, struct seal_job *job)
 	while (!last && (chunk = next_chunk(s, job)) >= 0) {
 		last = job->taken + (size_t)chunk == job->len;
 		/* "MUST set the FINp bit on the last frame ... and MUST NOT set
-		 * FINp on any other frame" (section 3.7) */
+		 * FINp on any other frame" (section 3.7) [8548:3.7-2, 3.7-3] */
 		status = seal_frame(s, job, (size_t)chunk, job->fin && last);
 		if (status)
 			break;
 		/* "MUST set rekey = 1 for that frame.  It MUST set rekey = 0
-		 * in all other cases" (section 3.8) */
+		 * in all other cases" (section 3.8) [8548:3.8-3, 3.8-4] */
 		s->rekey = 0;
 		job->taken += (size_t)chunk;
 		job->written += frame_overhead(job->urgent) + (size_t)chunk;
@@ -79,18 +81,18 @@ int sealer_seal(struct sealer *s, struct seal_job *job)
 		s->rekey = rekey;
 		return status;
 	}
-	s->offset += job->written;
+	s->offset += job->written; /* [8548:3.6-3, 3.6-4] */
 	s->finished = job->fin && last;
 	return AEAD_OK;
 }
 
 void sealer_rekey(struct sealer *s, struct aead *key)
 {
-	/* "SHOULD delete older-generation keys from memory" (section 3.8) */
+	/* "SHOULD delete older-generation keys from memory" (section 3.8) [8548:3.8-11] */
 	aead_wipe(&s->aead);
 	s->aead = *key;
 	wipe(key, sizeof(*key));
-	s->generation++;
+	s->generation++; /* [8548:3.8-10] */
 	s->rekey = 1;
 }
 
@@ -179,7 +181,7 @@ static struct header header_parse(const uint8_t *frame)
 	struct header h;
 
 	memcpy(h.bytes, frame, FRAME_HEADER_LEN);
-	/* the seven bits of cres: "MUST ignore them when receiving" */
+	/* the seven bits of cres: "MUST ignore them when receiving" [8548:4.2-3] */
 	h.rekey = h.bytes[0] & CONTROL_REKEY;
 	h.clen = (size_t)h.bytes[1] << 8 | h.bytes[2];
 	return h;
@@ -217,12 +219,12 @@ struct plaintext {
 
 static enum fault plaintext_parse(struct plaintext *t, const uint8_t *text, size_t len)
 {
-	uint8_t flags = text[0]; /* its six bits of fres are ignored */
+	uint8_t flags = text[0]; /* its six bits of fres are ignored [8548:4.2.1-2] */
 
 	t->finp = flags & FLAG_FINP;
 	t->urgent = NO_URGENT;
 	t->head = FLAGS_LEN;
-	if (flags & FLAG_URGP) {
+	if (flags & FLAG_URGP) { /* [8547:5-15, 5-16] [8548:4.2.1-3] */
 		t->head += URGENT_LEN;
 		if (len < t->head)
 			return FAULT_NO_URGENT;
@@ -239,7 +241,7 @@ static void opener_take_key(struct opener *o)
 	aead_wipe(&o->aead);
 	o->aead = o->next;
 	wipe(&o->next, sizeof(o->next));
-	o->generation++;
+	o->generation++; /* [8548:3.8-5] */
 }
 
 /* The frame at buffer[at], authenticated: its data join the plaintext. */
@@ -256,7 +258,7 @@ static void opener_accept(struct opener *o, const struct header *h, const struct
 	o->ready_end += t->len;
 	if (t->urgent != NO_URGENT) {
 		o->urgent_seen = 1;
-		o->urgent_index = o->app_offset + (uint64_t)t->urgent;
+		o->urgent_index = o->app_offset + (uint64_t)t->urgent; /* [8548:3.7-1] */
 	}
 	o->app_offset += t->len;
 	o->offset += FRAME_HEADER_LEN + h->clen;
@@ -277,6 +279,7 @@ static void opener_open_frame(struct opener *o, const struct header *h)
 	if (status == AEAD_OK)
 		fault = plaintext_parse(&t, text, len);
 	else
+		/* [8547:5-2] [8548:3.6-8] */
 		fault = status == AEAD_FAIL ? FAULT_AUTHENTICATION : FAULT_PROVIDER;
 	if (fault == FAULT_NONE)
 		opener_accept(o, h, &t);

@@ -28,7 +28,7 @@
 struct sealer {
 	struct aead aead;
 	uint64_t offset;     /* of the next frame in the TCP stream */
-	uint64_t generation; /* section 3.8: local generation number */
+	uint64_t generation; /* section 3.8: local generation number [8548:3.8-1] */
 	size_t frame_size;   /* application bytes in one frame, at most */
 	uint8_t rekey;	     /* the next frame is the first under a new key */
 	uint8_t finished;    /* FINp has been sent */

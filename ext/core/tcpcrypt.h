@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 enum {
-	/* section 4.3, table 1 */
+	/* section 4.3, table 1 [8548:4.3-1] */
 	CONST_NEXTK = 0x01,
 	CONST_SESSID = 0x02,
 	CONST_REKEY = 0x03,
@@ -17,14 +17,14 @@ enum {
 	CONST_KEY_B = 0x05,
 	CONST_RESUME = 0x06,
 	/* section 5 */
-	K_LEN = 32,
+	K_LEN = 32, /* [8547:5.1-13] [8548:5-1, 5-2] */
 	X25519_LEN = 32,
 	/* section 3.5: both halves of a resumption identifier, both nonces */
 	RESUME_LEN = 18,
 	SN_MAX = 16,
 	/* section 3.4: TEP byte and K_LEN */
 	SESSION_ID_LEN = 1 + K_LEN,
-	/* table 5 */
+	/* table 5 [8548:7-2] */
 	AEAD_AES_128_GCM = 0x0001,
 	AEAD_AES_256_GCM = 0x0002,
 	AEAD_CHACHA20_POLY1305 = 0x0010,
@@ -46,7 +46,7 @@ enum {
 	FLAG_URGP = 0x02,
 };
 
-/* Table 3, or 0 for an unknown identifier. */
+/* Table 3, or 0 for an unknown identifier. [8547:5-4] [8548:6-3, 6-4, 6-5] */
 static inline size_t tcpcrypt_key_len(uint16_t aead)
 {
 	switch (aead) {

@@ -116,7 +116,7 @@ cdef class Sealer:
 
     cdef int run(self, seal_job_t *job) except -1:
         cdef int status
-        if job.room > UINT64_MAX - self.s.offset:
+        if job.room > UINT64_MAX - self.s.offset:  # [8548:3.6-6]
             raise say.stream_full(self.s.offset)
         self.busy = True
         if job.len >= RELEASE_FROM:

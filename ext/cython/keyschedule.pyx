@@ -118,6 +118,7 @@ cdef class KeySchedule:
         check_identity(tep_byte, aead, original_role)
         parts[4] = span(secret_data(es, "es", -1), es.size)
         try:
+            # [8547:4.8-2, 5.1-16, 5.1-17, 5.1-18] [8548:3.3-7]
             for part in (n_a, transcript, init1, init2):
                 PyObject_GetBuffer(part, &views[held], PyBUF_SIMPLE)
                 parts[held] = span(<const uint8_t *>views[held].buf, views[held].len)
@@ -168,7 +169,7 @@ cdef class KeySchedule:
         return generations
 
     def outgoing(self):
-        return self.direction(self.original_role)
+        return self.direction(self.original_role)  # [8548:3.3-11, 3.3-12, 3.5-34]
 
     def incoming(self):
         return self.direction(self.original_role.opposite)
@@ -182,6 +183,7 @@ cdef class KeySchedule:
     def resumption_id(self):
         cdef uint8_t name[18]
         self.check()
+        # [8548:3.5-5]
         check_status(tcpcrypt_cprf(name, RESUME_LEN, self.s.next_ss, CONST_RESUME, nothing()))
         return (<const char *>name)[:RESUME_LEN]
 

@@ -21,8 +21,8 @@
 typedef unsigned char eno_u8;
 
 enum {
-	/* RFC 8547 section 4.1, figure 1 */
-	ENO_KIND = 69,
+	/* RFC 8547 section 4.1, figure 1 [8547:11-4] */
+	ENO_KIND = 69, /* [8547:11-2] */
 	ENO_HEADER_LEN = 2,
 	/* a TCP header holds at most 40 bytes of options (RFC 793) */
 	ENO_OPTION_MAX = 40,
@@ -33,7 +33,7 @@ enum {
 	/* section 4.2, figure 5 */
 	ENO_GLOBAL_B = 0x01,
 	ENO_GLOBAL_A = 0x02,
-	ENO_GLOBAL_Z = 0x1c,
+	ENO_GLOBAL_Z = 0x1c, /* ignored [8547:4.2-10] */
 	/* section 4.4, figure 6 */
 	ENO_LENGTH_NNNNN = 0x1f,
 	/* section 3: TEP identifiers are 0x20-0x7f */
@@ -67,6 +67,7 @@ enum eno_reason {
 	ENO_HOST_POLICY = 18,		    /* the administrator forbids it here */
 	ENO_NO_ENTROPY = 19,		    /* 10: the random generator is not ready */
 	ENO_FAST_OPEN = 20,		    /* 4.7: the SYN uses TCP Fast Open */
+	ENO_NO_ANSWER = 21,		    /* 4.6: SYNs with ENO went unanswered */
 	ENO_REASON_COUNT
 };
 
@@ -87,7 +88,7 @@ struct eno_syn {
 	eno_u8 len;
 	eno_u8 at;		/* the walk's cursor */
 	eno_u8 reason;		/* enum eno_reason: why it is ill-formed */
-	eno_u8 global;		/* section 4.2: the first one counts */
+	eno_u8 global;		/* section 4.2: the first one counts [8547:4.2-11] */
 	eno_u8 explicit_global; /* how many were sent */
 	eno_u8 count;		/* TEP suboptions, in order, in .sub */
 	struct eno_suboption sub[ENO_SUBOPTION_MAX];
@@ -124,17 +125,17 @@ ENO_INLINE int eno_fail(struct eno_syn *s, enum eno_reason reason)
 	return 0;
 }
 
-/* Section 4.4, figure 7: length byte, TEP identifier with v = 1, data. */
+/* Section 4.4, figure 7: length byte, TEP identifier with v = 1, data. [8547:4.4-3] */
 ENO_INLINE int eno_step_length(struct eno_syn *s, eno_u8 at, eno_u8 byte)
 {
 	eno_u8 n = (eno_u8)((byte & ENO_LENGTH_NNNNN) + 1);
 	eno_u8 tep_byte;
 
 	if (at + 1 >= s->len || at + 1 >= ENO_OPTION_MAX)
-		return eno_fail(s, ENO_LENGTH_BEYOND_END);
+		return eno_fail(s, ENO_LENGTH_BEYOND_END); /* [8547:4.4-9] */
 	tep_byte = s->option[at + 1];
 	if (tep_byte < (ENO_V | ENO_TEP_MIN))
-		return eno_fail(s, ENO_LENGTH_BYTE_NOT_BEFORE_TEP);
+		return eno_fail(s, ENO_LENGTH_BYTE_NOT_BEFORE_TEP); /* [8547:4.1-5, 4.4-10] */
 	if (at + 2 + n > s->len)
 		return eno_fail(s, ENO_LENGTH_BEYOND_END);
 	s->at = (eno_u8)(at + 2 + n);
@@ -152,8 +153,8 @@ ENO_INLINE int eno_step(struct eno_syn *s)
 		return 0;
 	byte = s->option[at];
 	s->at = (eno_u8)(at + 1);
-	if (byte < ENO_TEP_MIN) { /* global suboption */
-		if (!s->explicit_global)
+	if (byte < ENO_TEP_MIN) {	 /* global suboption */
+		if (!s->explicit_global) /* [8547:4.2-2] */
 			s->global = byte;
 		s->explicit_global++;
 		return 1;
@@ -162,7 +163,7 @@ ENO_INLINE int eno_step(struct eno_syn *s)
 		return eno_add_suboption(s, byte, s->at, 0, 0);
 	if (byte < (ENO_V | ENO_TEP_MIN)) /* length byte */
 		return eno_step_length(s, at, byte);
-	/* TEP identifier followed by suboption data, to the option's end */
+	/* TEP identifier followed by suboption data, to the option's end [8547:4.1-6, 4.4-11] */
 	s->at = s->len;
 	return eno_add_suboption(s, byte, (eno_u8)(at + 1), (eno_u8)(s->len - at - 1), 0);
 }

@@ -101,11 +101,12 @@ _Static_assert(sizeof(struct eno_session_entry) == 72, "struct eno_session_entry
 
 /* The value of map eno_policy: what this host negotiates.  Zero permits all. */
 enum { ENO_POLICY_NO_CONNECT = 1, ENO_POLICY_NO_LISTEN = 2 };
-enum { ENO_PORTS = 1 << 16 };
+enum { ENO_PORTS = 1 << 16, ENO_SYNS_MAX = 255 };
 
 struct eno_policy {
-	unsigned long long flags;
-	unsigned long long forbidden[2];	    /* TEPs: bit n for identifier n */
+	unsigned int flags;
+	unsigned int syns;		 /* how many SYNs of a connection carry ENO; 0: all */
+	unsigned long long forbidden[2]; /* TEPs: bit n for identifier n */
 	unsigned long long skipped[ENO_PORTS / 64]; /* remote ports to connect to, local
 						     * ports listened on */
 };

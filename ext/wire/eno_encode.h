@@ -46,13 +46,13 @@ ENO_INLINE enum eno_refusal eno_put_suboption(struct eno_encoder *e, eno_u8 tep_
 					      int length_byte, int last)
 {
 	int has_data = (tep_byte & ENO_V) != 0;
-	unsigned long introduced = length_byte || (has_data && !last);
+	unsigned long introduced = length_byte || (has_data && !last); /* [8547:4.4-2] */
 	unsigned long i;
 
 	if (len && !has_data)
 		return ENO_DATA_WITHOUT_V;
 	if (introduced && !has_data)
-		return ENO_LENGTH_BYTE_WITHOUT_V;
+		return ENO_LENGTH_BYTE_WITHOUT_V; /* [8547:4.4-4, 4.4-5, 4.4-6] */
 	if (introduced && (len < ENO_LENGTH_BYTE_MIN || len > ENO_LENGTH_BYTE_MAX))
 		return ENO_LENGTH_BYTE_RANGE;
 	if (len > ENO_OPTION_MAX || e->len + introduced + 1u + len > ENO_OPTION_MAX)

@@ -34,7 +34,7 @@ ENO_INLINE int eno_is_tcpcrypt(eno_u8 tep)
 	return tep >= TCPCRYPT_TEP_FIRST && tep <= TCPCRYPT_TEP_LAST;
 }
 
-/* RFC 8548 section 3.5: may host A have sent this? */
+/* RFC 8548 section 3.5: may host A have sent this? [8548:3.5-13, 3.5-14] */
 ENO_INLINE int eno_tcpcrypt_proposes(const struct eno_suboption *s)
 {
 	return (s->tep_byte & ENO_V) && s->data_len >= TCPCRYPT_RESUME_HALF;
@@ -59,7 +59,7 @@ ENO_INLINE enum eno_validity eno_data_validity(const struct eno_suboption *a,
 {
 	if (!eno_offer_valid(a))
 		return ENO_INVALID;
-	if (!(b->tep_byte & ENO_V))
+	if (!(b->tep_byte & ENO_V)) /* [8548:3.2-4] */
 		return ENO_FRESH;
 	if (eno_is_tcpcrypt(b->tep_byte & ENO_GLT) && eno_tcpcrypt_proposes(a) &&
 	    eno_tcpcrypt_proposes(b) && eno_tcpcrypt_well_sized(b))
@@ -68,7 +68,7 @@ ENO_INLINE enum eno_validity eno_data_validity(const struct eno_suboption *a,
 }
 
 /* The one suboption for glt, or 0: absent, or repeated where no tcpcrypt TEP
- * defines repetition (section 4.5 rule 3). */
+ * defines repetition (section 4.5 rule 3). [8547:4.5-3] */
 ENO_INLINE const struct eno_suboption *eno_find_tep(const struct eno_syn *s, eno_u8 tep_byte)
 {
 	eno_u8 place = s->index[eno_glt(tep_byte)];
@@ -118,19 +118,19 @@ ENO_INLINE void eno_ignore_other_halves(struct eno_syn *remote,
 ENO_INLINE enum eno_reason eno_judge(const struct eno_syn *remote, eno_u8 local_global,
 				     int mandatory_aware)
 {
-	if (remote->reason)
+	if (remote->reason) /* [8547:4.4-7, 4.4-8, 4.6-4] */
 		return (enum eno_reason)remote->reason;
-	if (!((remote->global ^ local_global) & ENO_GLOBAL_B))
+	if (!((remote->global ^ local_global) & ENO_GLOBAL_B)) /* [8547:4.3-3, 4.3-4, 4.6-6] */
 		return ENO_SAME_ROLE;
-	if (mandatory_aware && !(remote->global & ENO_GLOBAL_A))
+	if (mandatory_aware && !(remote->global & ENO_GLOBAL_A)) /* [8547:4.2-8, 4.6-6] */
 		return ENO_PEER_NOT_AWARE;
-	if (!remote->count)
+	if (!remote->count) /* [8547:4.6-15] */
 		return ENO_VACUOUS;
 	return ENO_NEGOTIATED;
 }
 
 /* Section 4.5: is B's suboption at this place the negotiated TEP?  Called
- * from the last place down, the first hit is "the last valid TEP". */
+ * from the last place down, the first hit is "the last valid TEP". [8547:4.5-6] */
 ENO_INLINE int eno_negotiate_step(const struct eno_syn *a, const struct eno_syn *b, eno_u8 place,
 				  struct eno_outcome *out)
 {
@@ -143,9 +143,9 @@ ENO_INLINE int eno_negotiate_step(const struct eno_syn *a, const struct eno_syn 
 	tep_byte = b->sub[place].tep_byte;
 	in_a = eno_find_tep(a, tep_byte);
 	in_b = eno_find_tep(b, tep_byte);
-	if (!in_a || !in_b)
+	if (!in_a || !in_b) /* [8547:4.5-1] */
 		return 0;
-	validity = eno_data_validity(in_a, in_b);
+	validity = eno_data_validity(in_a, in_b); /* [8547:4.5-2] */
 	if (validity == ENO_INVALID)
 		return 0;
 	out->tep_byte = tep_byte;
@@ -160,7 +160,7 @@ ENO_INLINE int eno_negotiate_begin(const struct eno_syn *local, const struct eno
 {
 	enum eno_reason reason = eno_judge(remote, local->global, mandatory_aware);
 
-	out->local_b = local->global & ENO_GLOBAL_B;
+	out->local_b = local->global & ENO_GLOBAL_B; /* [8547:4.3-1] */
 	out->peer_aware = (remote->global & ENO_GLOBAL_A) != 0;
 	out->reason = (eno_u8)(reason ? reason : ENO_NO_VALID_TEP);
 	return !reason;
@@ -182,7 +182,7 @@ ENO_INLINE void eno_negotiate(const struct eno_syn *local, const struct eno_syn 
 }
 
 /* Figure 2: [kind, len, global?, TEPs].  0 if the list is too long.
- * A global suboption of 0 is left implicit (section 4.2). */
+ * A global suboption of 0 is left implicit (section 4.2). [8547:4.2-1, 4.7-2] */
 ENO_INLINE eno_u8 eno_offer(eno_u8 option[ENO_OPTION_MAX], const eno_u8 *teps, eno_u8 count,
 			    eno_u8 global)
 {
@@ -214,7 +214,7 @@ ENO_INLINE enum eno_reason eno_choose(const struct eno_syn *remote, const eno_u8
 				      eno_u8 count, int self_aware, int mandatory_aware,
 				      eno_u8 option[ENO_OPTION_MAX], eno_u8 *len)
 {
-	eno_u8 global = ENO_GLOBAL_B | (self_aware ? ENO_GLOBAL_A : 0);
+	eno_u8 global = ENO_GLOBAL_B | (self_aware ? ENO_GLOBAL_A : 0); /* [8547:4.2-12, 4.2-13] */
 	enum eno_reason reason = eno_judge(remote, global, mandatory_aware);
 	int i;
 
@@ -222,11 +222,11 @@ ENO_INLINE enum eno_reason eno_choose(const struct eno_syn *remote, const eno_u8
 	if (reason)
 		return reason;
 	for (i = count - 1; i >= 0; i--)
-		if (eno_acceptable(remote, teps[i])) {
-			*len = eno_offer(option, &teps[i], 1, global);
+		if (eno_acceptable(remote, teps[i])) {		       /* [8547:4.5-5] */
+			*len = eno_offer(option, &teps[i], 1, global); /* [8547:4.5-4] */
 			return ENO_NEGOTIATED;
 		}
-	return ENO_NO_VALID_TEP;
+	return ENO_NO_VALID_TEP; /* [8547:4.6-5] [8548:3.2-3] */
 }
 
 #endif

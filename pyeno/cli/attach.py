@@ -10,7 +10,7 @@ import sys
 
 from pyeno import attach, entropy
 from pyeno.cli.status import show
-from pyeno.policy import Changes, parse_ports, parse_teps
+from pyeno.policy import Changes, parse_ports, parse_syns, parse_teps
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +29,9 @@ def _add_policy_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--connect", action=switch, help="offer ENO when connecting")
     group.add_argument("--listen", action=switch, help="answer ENO when listening")
     group.add_argument("--teps", metavar="ID,…", help="negotiate these TEPs only, or 'all'")
+    group.add_argument(
+        "--syns", metavar="N", help="offer ENO in N SYNs, then try without (default 3; 0: all)"
+    )
     ports = group.add_mutually_exclusive_group()
     ports.add_argument(
         "--skip-port", action="append", metavar="N,…",
@@ -46,6 +49,8 @@ def changes_from(options: argparse.Namespace) -> Changes:
         changes["listen"] = options.listen
     if options.teps is not None:
         changes["teps"] = parse_teps(options.teps)
+    if options.syns is not None:
+        changes["syns"] = parse_syns(options.syns)
     if options.skip_port or options.no_skip_ports:
         lists = map(parse_ports, options.skip_port or ())
         changes["skip_ports"] = tuple(itertools.chain.from_iterable(lists))

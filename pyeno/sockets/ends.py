@@ -49,7 +49,8 @@ class Mortal:
             raise BrokenPipeError("send after shutdown(SHUT_WR): FINp was sent")
 
     def fail(self, error: Failure) -> Failure:
-        """Abort (RFC 8548 section 3.3): RST, keys forgotten, ``error`` kept."""
+        """Abort (RFC 8548 section 3.3): RST, keys forgotten, ``error`` kept.
+        [8548:3.3-6, 3.3-16, 3.6-8, 8-1]"""
         self.error = error
         reset(self._sock)
         self._wipe()
@@ -65,7 +66,7 @@ class Mortal:
         reset(self._sock)
         self._forget()
 
-    def _forget(self) -> None:
+    def _forget(self) -> None:  # [8547:4.6-12]
         """From now on the link refuses everything: a socket whose connection was
         encrypted must never pass for a plain one."""
         self.closed = True
@@ -75,6 +76,6 @@ class Mortal:
         """What another thread is sealing or opening with goes when it is done."""
         for _ in range(WIPE_TRIES):
             with contextlib.suppress(LocalProtocolError):
-                self.connection.wipe()
+                self.connection.wipe()  # [8547:5-8, 5-9]
                 return
             time.sleep(WIPE_PAUSE)

@@ -30,6 +30,7 @@ class Exchange(Mortal):
 
     Sealed bytes that the kernel did not take stay in ``_unsent`` and go out
     first, unchanged, next time: the same offset always carries the same bytes.
+    [8548:3.6-4, 3.6-5]
     """
 
     def __init__(
@@ -136,7 +137,7 @@ class Exchange(Mortal):
         return sent
 
     def _flush(self, flags: int = 0) -> None:
-        """Send ``_unsent`` and owed protocol bytes, in stream order."""
+        """Send ``_unsent`` and owed protocol bytes, in stream order. [8548:3.3-3]"""
         while True:
             while self._unsent:
                 self._unsent = self._unsent[self._push(self._unsent, flags) :]

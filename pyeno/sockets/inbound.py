@@ -30,7 +30,7 @@ class Inbound(Exchange):
         """this host shut down its receiving side"""
 
     def recv(self, size: int) -> bytes:
-        """As socket.recv(); empty only after an authenticated FINp."""
+        """As socket.recv(); empty only after an authenticated FINp. [8547:5-10] [8548:3.7-4]"""
         self.handshake()
         with self.reading:
             if self._peeked:

@@ -55,10 +55,10 @@ class Info:
 
     @property
     def session_id(self) -> bytes:
-        """33 bytes or more (section 5.1).
+        """33 bytes or more (section 5.1). [8547:5.1-2]
 
         Raises :class:`pyeno.NotEncryptedError` when there is none: ENO failed,
-        or the key exchange is not complete.
+        or the key exchange is not complete. [8547:5.1-3]
         """
         return self._need_encryption("session ID").session_id
 
@@ -80,7 +80,7 @@ class Info:
 
     @property
     def peer_aware(self) -> bool:
-        """The application-aware bit received."""
+        """The application-aware bit received. [8547:4.2-7]"""
         return self._result.peer_aware
 
     @property

@@ -19,6 +19,20 @@ from pyeno.sockets.info import Info
 from pyeno.sockets.link import Link
 from pyeno.sockets.raw import deadline_after, ready, reset, wait
 
+# never plain TCP: the peer may encrypt, or does
+_UNKNOWN = {
+    Reason.UNAVAILABLE: (
+        errno.ENOPROTOOPT,
+        "the BPF programs were detached while this connection opened: whether it is "
+        "encrypted cannot be told any more; connection reset, connect again",
+    ),
+    Reason.FORGOTTEN: (
+        errno.ENOBUFS,
+        "the peer encrypts, but too many half-open connections pushed out what was agreed "
+        "with it; connection reset, let it connect again",
+    ),
+}
+
 
 class Settling(socket.socket):
     """What is known of the connection, and how it came to be known."""
@@ -85,15 +99,17 @@ class Settling(socket.socket):
             connected = connected or self._connected()
             result = kernel.result(self) if self._seeded else kernel.NO_ENTROPY
             self._state = result.state
-            if result.state is State.ENCRYPTED:
+            if result.state is State.ENCRYPTED:  # [8547:4.6-10, 4.6-11] [8548:3.2-9, 3.2-11]
                 self._adopt(result)
             else:
                 self._info = Info(result, None)
                 if not connected or result.state is State.OFFERED:
                     return False
                 self._ack.release(self)
-                if self._configured and result.reason is Reason.UNAVAILABLE:
-                    self._refuse_unknown()
+                if result.reason is Reason.FORGOTTEN or (
+                    self._configured and result.reason is Reason.UNAVAILABLE
+                ):
+                    self._refuse_unknown(result.reason)
                 elif self._config.require:
                     self._refuse(result.reason)
             self._settled = True
@@ -109,7 +125,7 @@ class Settling(socket.socket):
             result.transcript,
         )
         # TCP's unauthenticated URG flag must not take a byte out of the stream of frames
-        # (RFC 8548 section 3.7)
+        # (RFC 8548 section 3.7) [8547:5-15]
         self.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
         connection = tep.create_connection(outcome, self._config)
         self._link = Link(self, connection, self._config.handshake_timeout)
@@ -134,19 +150,16 @@ class Settling(socket.socket):
             reason,
         )
 
-    def _refuse_unknown(self) -> None:
+    def _refuse_unknown(self, reason: Reason) -> None:
         reset(self)
-        self._refused = KernelError(
-            errno.ENOPROTOOPT,
-            "the BPF programs were detached while this connection opened: whether it is "
-            "encrypted cannot be told any more; connection reset, connect again",
-        )
+        self._refused = KernelError(*_UNKNOWN[reason])
 
     def _encrypted(self) -> Link | None:
         """The link, or None where the plain socket is to be used.
 
         While a SYN with ENO may be sent or is unanswered neither is right: a byte
         written now could leave as plaintext on a connection whose ENO then succeeds.
+        [8547:4.6-13] [8548:3.2-10]
         """
         if not self._settled and not self._listening and not self._settle():
             self._await_connected()

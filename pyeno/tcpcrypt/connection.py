@@ -130,7 +130,7 @@ class Connection:
         schedule = KeySchedule.extract(
             agreed.es,
             n_a=agreed.n_a,
-            transcript=self._outcome.transcript,
+            transcript=self._outcome.transcript,  # [8547:4.8-1]
             init1=agreed.init1,
             init2=agreed.init2,
             tep_byte=self._outcome.tep_byte,
@@ -205,7 +205,7 @@ class Connection:
                 "into the peer's Init message; connection aborted"
             )
         opener = self._keys.opener
-        if not opener.finished:
+        if not opener.finished:  # [8547:5-10, 5-11, 5-13, 5-14] [8548:3.7-4, 3.7-5]
             raise TruncationError(
                 f"the stream ended at offset {opener.offset + opener.buffered} without an "
                 f"authenticated FINp ({opener.buffered} bytes of an incomplete frame): data "

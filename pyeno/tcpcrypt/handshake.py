@@ -72,9 +72,9 @@ class Handshake:
         """Host A's Init1; host B waits and sends nothing yet."""
         if self.state is not HandshakeState.START:
             raise LocalProtocolError(f"handshake: start() again, state is {self.state.value}")
-        if self.role is Role.B:
+        if self.role is Role.B:  # [8548:3.3-1]
             return b""
-        keys = self._scheme.generate(self._randomness)
+        keys = self._scheme.generate(self._randomness)  # [8547:5-7] [8548:3.3-4]
         init1 = encode_init1(Init1(self.aeads, self._randomness.public(N_A_LEN), keys.public))
         self._keys, self._sent = keys, init1
         self.state = HandshakeState.INIT1_SENT
@@ -93,7 +93,7 @@ class Handshake:
             length = message_len(
                 self._received, INIT1_MAGIC if self.role is Role.B else INIT2_MAGIC
             )
-            if length is None or len(self._received) < length:
+            if length is None or len(self._received) < length:  # [8548:3.3-2]
                 return None
             message = bytes(self._received[:length])
             consume = self._consume_init1 if self.role is Role.B else self._consume_init2
@@ -102,7 +102,7 @@ class Handshake:
             self.state = HandshakeState.FAILED
             self.wipe()
             raise
-        rest = bytes(self._received[length:])
+        rest = bytes(self._received[length:])  # [8548:3.3-14]
         self.state = HandshakeState.AGREED
         self.wipe()
         return agreed, reply, rest
@@ -115,12 +115,13 @@ class Handshake:
     def wipe(self) -> None:
         """Forget the private key and what was received."""
         if self._keys is not None:
-            self._keys.wipe()
+            self._keys.wipe()  # [8547:5-8]
             self._keys = None
         self._received = bytearray()
 
     def _consume_init1(self, message: bytes) -> tuple[Agreed, bytes]:
         init1 = parse_init1(message, self._scheme.public_len)
+        # [8548:3.3-13, 4.1-7]
         cipher = next((aead for aead in self.aeads if aead in init1.ciphers), None)
         if cipher is None:
             raise RemoteProtocolError(
@@ -140,7 +141,7 @@ class Handshake:
         init2 = parse_init2(message, self._scheme.public_len)
         # "If host A receives Init2 with a sym_cipher value that was not present
         # in the sym_cipher_list it previously transmitted in Init1, it MUST
-        # abort" (section 3.3)
+        # abort" (section 3.3) [8548:3.3-15]
         if init2.cipher not in self.aeads:
             raise RemoteProtocolError(
                 f"Init2: sym_cipher 0x{init2.cipher:04x} at stream offset 8 was not "

@@ -2,6 +2,7 @@
 
 "Implementations MAY support debugging modes that allow applications to
 extract their own session keys" (RFC 8547 section 5).  One line per direction
+[8547:5-6] [8548:3.3-5, 8-3]
 and generation, found again by Init1's N_A or, in a resumed session, by its
 resumption identifier (RFC 8548 section 3.5):
 

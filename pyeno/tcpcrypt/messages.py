@@ -82,18 +82,19 @@ class _Cursor:
 
 
 def encode_init1(init1: Init1) -> bytes:
-    """Init1 with an empty "ignored" field, as section 4.1 demands of senders."""
+    """Init1 with an empty "ignored" field, as section 4.1 demands of senders.
+    [8548:4.1-3, 4.1-4]"""
     body = (
-        struct.pack(">B", len(init1.ciphers))
+        struct.pack(">B", len(init1.ciphers))  # [8548:4.1-2]
         + struct.pack(f">{len(init1.ciphers)}H", *init1.ciphers)
         + init1.n_a
         + init1.pub_a
     )
-    return _HEADER.pack(INIT1_MAGIC, _HEADER.size + len(body)) + body
+    return _HEADER.pack(INIT1_MAGIC, _HEADER.size + len(body)) + body  # [8548:4.1-1]
 
 
 def parse_init1(message: bytes, pub_len: int) -> Init1:
-    """Fields of a whole Init1; bytes after Pub_A are ignored (section 4.1)."""
+    """Fields of a whole Init1; bytes after Pub_A are ignored (section 4.1). [8548:4.1-5]"""
     cursor = _Cursor(message, "Init1")
     nciphers = cursor.pull(1, "nciphers")[0]
     ciphers = struct.unpack(f">{nciphers}H", cursor.pull(2 * nciphers, "sym_cipher list"))
@@ -101,13 +102,14 @@ def parse_init1(message: bytes, pub_len: int) -> Init1:
 
 
 def encode_init2(init2: Init2) -> bytes:
-    """Init2 with an empty "ignored" field, as section 4.1 demands of senders."""
+    """Init2 with an empty "ignored" field, as section 4.1 demands of senders.
+    [8548:4.1-8, 4.1-9]"""
     body = struct.pack(">H", init2.cipher) + init2.n_b + init2.pub_b
-    return _HEADER.pack(INIT2_MAGIC, _HEADER.size + len(body)) + body
+    return _HEADER.pack(INIT2_MAGIC, _HEADER.size + len(body)) + body  # [8548:4.1-6]
 
 
 def parse_init2(message: bytes, pub_len: int) -> Init2:
-    """Fields of a whole Init2; bytes after Pub_B are ignored (section 4.1)."""
+    """Fields of a whole Init2; bytes after Pub_B are ignored (section 4.1). [8548:4.1-10]"""
     cursor = _Cursor(message, "Init2")
     cipher = int.from_bytes(cursor.pull(2, "sym_cipher"), "big")
     return Init2(cipher, cursor.pull(N_B_LEN, "N_B"), cursor.pull(pub_len, "Pub_B"))

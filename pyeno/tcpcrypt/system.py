@@ -9,7 +9,7 @@ class SystemRandomness:
     """getrandom(): blocks until the kernel's generator is seeded."""
 
     def public(self, size: int) -> bytes:
-        return os.urandom(size)
+        return os.urandom(size)  # [8548:8-4]
 
     def secret(self, size: int) -> Secret:
         return Secret.random(size)

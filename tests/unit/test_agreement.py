@@ -32,6 +32,7 @@ def secret(twin: Any, text: str) -> Any:
     return twin.Secret(bytes.fromhex(text))
 
 
+@pytest.mark.rfc("8548:5-6")
 def test_rfc_7748_vector(twin: Any) -> None:
     es = twin.agreement.x25519(secret(twin, SCALAR), bytes.fromhex(POINT))
     assert es.export().hex() == RESULT
@@ -58,6 +59,7 @@ def test_fresh_keys_agree(twin: Any, twins: Any) -> None:
         assert mine.export() == yours.export()
 
 
+@pytest.mark.rfc("8548:5-7")
 @pytest.mark.parametrize("point", LOW_ORDER, ids=lambda point: point.hex()[:8])
 def test_all_zero_secret_aborts(twin: Any, point: bytes) -> None:
     """Section 5: "MUST check whether the computed Diffie-Hellman shared secret

@@ -9,6 +9,7 @@ from pyeno.config import as_config
 from pyeno.constants import FRAME_DATA_MAX
 
 
+@pytest.mark.rfc("8547:4.2-4", "8547:4.2-6")
 def test_defaults() -> None:
     config = Config()
     assert config.teps == (Tep.TCPCRYPT_ECDHE_Curve25519,)
@@ -25,6 +26,7 @@ def test_names_numbers_and_text_mean_the_same() -> None:
     assert by_name.aeads == (Aead.AES_256_GCM, Aead.AES_128_GCM)
 
 
+@pytest.mark.rfc("8547:5-5")
 @pytest.mark.parametrize(
     ("field", "value"),
     [

@@ -32,6 +32,7 @@ def pair(config: Config | None = None) -> tuple[Connection, Connection]:
     return a, b
 
 
+@pytest.mark.rfc("8547:5-3", "8547:5.1-1", "8547:5.1-3", "8547:5.1-8", "8547:5.1-13")
 def test_both_ends_have_the_session_id() -> None:
     a, b = one(Role.A), one(Role.B)
     for end in (a, b):
@@ -46,6 +47,7 @@ def test_both_ends_have_the_session_id() -> None:
     assert isinstance(a.next_event(), EncryptionEnabled)
 
 
+@pytest.mark.rfc("8547:4.8-1")
 def test_an_altered_transcript_fails() -> None:
     """RFC 8547 section 4.8: altered SYN-form options never give a working connection."""
     a, b = one(Role.A), one(Role.B, transcript=bytes.fromhex("4504022345040123"))
@@ -85,6 +87,7 @@ def test_events_for_sans_io_users() -> None:
     assert b.next_event() is None
 
 
+@pytest.mark.rfc("8547:5-10", "8547:5-14", "8548:3.7-4", "8548:3.7-5")
 def test_truncation_is_not_the_end_of_stream() -> None:
     """Section 3.7: end of file when and only when a frame with FINp came."""
     a, b = pair()
@@ -154,6 +157,7 @@ def test_rekeying_by_bytes() -> None:
         assert a.generation == pytest.approx((turn + 1) * 120 / 240, abs=1.5)
 
 
+@pytest.mark.rfc("8548:4.2.2-1")
 def test_a_forged_rekey_bit_is_fatal() -> None:
     """The control byte is associated data (section 4.2.2)."""
     a, b = pair()

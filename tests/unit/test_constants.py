@@ -93,6 +93,7 @@ def test_option_bytes_are_the_headers(name: str, c_name: str) -> None:
     assert getattr(constants, name) == ENO[c_name]
 
 
+@pytest.mark.rfc("8547:11-2")
 def test_option_bytes_are_the_rfcs() -> None:
     """RFC 8547 section 4.1: kind 69, v and glt share the byte; figure 5: 000zzzab."""
     assert constants.ENO_KIND == 69
@@ -102,6 +103,7 @@ def test_option_bytes_are_the_rfcs() -> None:
     assert ENO["ENO_SUBOPTION_MAX"] == 38
 
 
+@pytest.mark.rfc("8548:7-1")
 def test_tep_identifiers() -> None:
     """RFC 8547 table 3 and RFC 8548 table 4."""
     assert members(Tep) == {
@@ -118,6 +120,7 @@ def test_tep_identifiers() -> None:
     assert constants.RESUME_NONCE_MAX == tcpcrypt["TCPCRYPT_NONCE_MAX"] == 8
 
 
+@pytest.mark.rfc("8547:5-4", "8548:7-2")
 def test_aeads() -> None:
     """RFC 8548 tables 3 and 5."""
     assert [(int(a), a.key_len, a.nonce_len) for a in Aead] == [
@@ -127,6 +130,7 @@ def test_aeads() -> None:
     ]
 
 
+@pytest.mark.rfc("8548:4.3-1", "8548:5-1", "8548:5-2")
 def test_tcpcrypt_constants() -> None:
     """RFC 8548 section 4.3, table 1; sections 4.1 and 5."""
     names = ("NEXTK", "SESSID", "REKEY", "KEY_A", "KEY_B", "RESUME")

@@ -75,6 +75,7 @@ ROWS = [
 ]
 
 
+@pytest.mark.rfc("8548:6-1", "8548:6-3", "8548:6-4", "8548:6-5")
 @pytest.mark.parametrize(("aead", "variable", "provider"), ROWS)
 def test_every_provider_gives_the_vectors(aead: Aead, variable: str, provider: str) -> None:
     """Forced one by one, and the plan itself where none is."""
@@ -89,6 +90,7 @@ def test_every_provider_gives_the_vectors(aead: Aead, variable: str, provider: s
     assert plan == (provider or str(_crypto.plan(aead)))
 
 
+@pytest.mark.rfc("8548:3.6-1", "8548:6-1", "8548:6-3")
 def test_aes_128_gcm_without_libcrypto(monkeypatch: pytest.MonkeyPatch) -> None:
     """Table 3: REQUIRED, so there is always somebody to compute it."""
     monkeypatch.setattr(_crypto, "loaded_libcrypto", lambda: None)

@@ -63,6 +63,7 @@ def test_waiting(generator: Generator) -> None:
     assert generator.calls == [os.GRND_NONBLOCK, 0] and entropy.ready()
 
 
+@pytest.mark.rfc("8547:10-4", "8548:8-4", "8548:8-6")
 def test_sockets_are_not_configured(generator: Generator, configured: list[Any]) -> None:
     with listening() as listener:
         with pyeno.create_connection(listener.getsockname()) as a, listener.accept()[0] as b:
@@ -84,6 +85,7 @@ def test_required_encryption_refuses(generator: Generator, configured: list[Any]
         assert caught.value.reason is Reason.NO_ENTROPY
 
 
+@pytest.mark.rfc("8548:8-4")
 @pytest.mark.parametrize("ready", [False, True])
 def test_attach_waits_and_says_so(
     generator: Generator,

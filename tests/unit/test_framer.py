@@ -40,6 +40,9 @@ def beyond(vector: dict[str, Any]) -> bool:
     return vector["urgent"] is not None and vector["urgent"] >= len(data_of(vector))
 
 
+@pytest.mark.rfc(
+    "8548:3.6-3", "8548:3.6-7", "8548:3.8-1", "8548:4.2-1", "8548:4.2.2-1", "8548:4.2.3-1"
+)
 @pytest.mark.parametrize("label", STREAMS)
 def test_sealing_vectors(twin: Any, label: str) -> None:
     stream: Stream = STREAMS[label]
@@ -61,6 +64,7 @@ def test_sealing_vectors(twin: Any, label: str) -> None:
     assert s is not None and s.finished
 
 
+@pytest.mark.rfc("8548:3.6-3", "8548:3.6-7", "8548:4.2.1-3", "8548:4.2.3-1")
 @pytest.mark.parametrize("label", STREAMS)
 def test_opening_vectors(twin: Any, label: str) -> None:
     """Long frames are given by hash: the oracle makes them, the hash checks that."""
@@ -93,6 +97,7 @@ def test_opening_vectors(twin: Any, label: str) -> None:
 # -- sealing --------------------------------------------------------------------
 
 
+@pytest.mark.rfc("8548:3.6-2", "8548:3.7-2", "8548:3.7-3", "8548:4.2-2", "8548:4.2.1-1")
 @pytest.mark.parametrize("aead", AEADS)
 @pytest.mark.parametrize("size", [0, 1, 99, 100, 101, 250, 5000, 70000])
 def test_data_are_cut_into_frames(twin: Any, aead: int, size: int) -> None:
@@ -139,6 +144,7 @@ def test_seal_into_needs_room_for_one_frame(twin: Any) -> None:
         s.seal_into(bytes(100), b"x")
 
 
+@pytest.mark.rfc("8548:3.7-2")
 def test_nothing_after_finp(twin: Any) -> None:
     s = sealer(twin)
     s.seal(b"last", fin=True)
@@ -168,6 +174,7 @@ def test_urgent_outside_the_frame(twin: Any, data: bytes, urgent: int, match: st
     assert s.offset == START
 
 
+@pytest.mark.rfc("8548:3.6-2", "8548:4.2-1")
 def test_largest_urgent_frame(twin: Any) -> None:
     data = bytes(65516)
     stream = sealer(twin).seal(data, urgent=65515)
@@ -177,6 +184,7 @@ def test_largest_urgent_frame(twin: Any) -> None:
     assert o.read(1 << 17) == data and o.urgent_index == 65515
 
 
+@pytest.mark.rfc("8548:3.8-3", "8548:3.8-4")
 def test_rekey_marks_the_first_frame_only(twin: Any) -> None:
     """Section 3.8: "MUST set rekey = 1 for that frame.  It MUST set rekey = 0 in
     all other cases"."""
@@ -191,6 +199,7 @@ def test_rekey_marks_the_first_frame_only(twin: Any) -> None:
     assert s.seal(b"")[0] == 1
 
 
+@pytest.mark.rfc("8548:3.6-6")
 def test_offset_never_wraps(twin: Any) -> None:
     """Section 3.6: at most 2^64 bytes under one key."""
     s = sealer(twin, start=(1 << 64) - 1 - 21)

@@ -111,6 +111,7 @@ def test_received_more_than_room(twin: Any) -> None:
         o.read(-1)
 
 
+@pytest.mark.rfc("8548:4.2-3", "8548:4.2.1-2")
 def test_reserved_bits_are_ignored(twin: Any) -> None:
     """Section 4.2: cres and fres, "MUST ignore them when receiving"."""
     o = opener(twin)
@@ -126,6 +127,7 @@ def test_clen_without_flags(twin: Any, clen: int) -> None:
         o.read(9)
 
 
+@pytest.mark.rfc("8548:4.2.1-3")
 @pytest.mark.parametrize("rest", [b"", b"\0"])
 def test_urgp_without_its_field(twin: Any, rest: bytes) -> None:
     o = opener(twin)
@@ -144,6 +146,7 @@ def test_urgent_beyond_the_frame(twin: Any, data: bytes, urgent: int) -> None:
     assert o.pending == 0 and o.urgent_index is None
 
 
+@pytest.mark.rfc("8547:5-16", "8548:3.7-1")
 def test_urgent_index_counts_application_bytes(twin: Any) -> None:
     """Section 3.7."""
     s, o = sealer(twin), opener(twin)
@@ -188,6 +191,7 @@ def test_earlier_data_come_before_the_error(twin: Any) -> None:
     assert (o.offset, o.buffered, o.pending, o.finished) == (101, 0, 0, False)
 
 
+@pytest.mark.rfc("8547:5-2")
 @pytest.mark.parametrize("aead", AEADS)
 @given(data=st.data())
 @settings(max_examples=60)
@@ -214,6 +218,7 @@ def test_any_flipped_bit_is_noticed(twin: Any, aead: int, data: st.DataObject) -
     assert out == b"\xee" * 10000 and o.pending == 0 and not o.finished
 
 
+@pytest.mark.rfc("8548:3.8-5")
 def test_rekey_waits_for_its_key(twin: Any) -> None:
     """Section 3.8; the new key is taken when its first frame authenticates."""
     s, o = sealer(twin), opener(twin)

@@ -38,6 +38,7 @@ def exchange(a: Handshake, b: Handshake, ignored: bytes = b"") -> tuple[Agreed, 
     return in_a[0], in_b[0]
 
 
+@pytest.mark.rfc("8548:3.3-1")
 def test_both_hosts_agree() -> None:
     a, b = host(Role.A, seed=1), host(Role.B, seed=2)
     assert b.start() == b""
@@ -47,6 +48,7 @@ def test_both_hosts_agree() -> None:
     assert a.state is b.state is HandshakeState.AGREED
 
 
+@pytest.mark.rfc("8548:3.3-2")
 def test_the_same_byte_by_byte() -> None:
     a, b = host(Role.A, seed=1), host(Role.B, seed=2)
     init1 = a.start()
@@ -56,6 +58,7 @@ def test_the_same_byte_by_byte() -> None:
     assert done is not None and done[2] == b"x"
 
 
+@pytest.mark.rfc("8548:3.3-13", "8548:4.1-7")
 @pytest.mark.parametrize(
     ("offered", "preferred", "chosen"),
     [((1, 2), (2, 1), 2), ((0x7F01, 0x10), (1, 0x10), 0x10), ((1, 2, 0x10), (1,), 1)],
@@ -77,6 +80,7 @@ def test_no_common_cipher(offered: tuple[int, ...]) -> None:
     assert b.state is HandshakeState.FAILED
 
 
+@pytest.mark.rfc("8548:3.3-15")
 def test_init2_with_a_cipher_that_was_not_offered() -> None:
     """Section 3.3: host A MUST abort."""
     a = host(Role.A, (1,))
@@ -85,6 +89,7 @@ def test_init2_with_a_cipher_that_was_not_offered() -> None:
         a.receive(encode_init2(Init2(2, bytes(32), bytes([9]) + bytes(31))))
 
 
+@pytest.mark.rfc("8548:5-7")
 @pytest.mark.parametrize("low_order", [bytes(32), bytes([1]) + bytes(31)])
 def test_all_zero_shared_secret(low_order: bytes) -> None:
     """Section 5: abort if the shared secret is all zero."""
@@ -96,6 +101,7 @@ def test_all_zero_shared_secret(low_order: bytes) -> None:
         b.receive(encode_init1(Init1((1,), bytes(32), low_order)))
 
 
+@pytest.mark.rfc("8547:5-3", "8547:5-7", "8547:5.1-5", "8548:3.3-4")
 def test_keys_are_fresh_each_time() -> None:
     """Public keys MUST be refreshed frequently: here, for every connection."""
     from pyeno.tcpcrypt.system import SYSTEM

@@ -36,6 +36,20 @@ def keys_of(generations: Any, count: int) -> list[str]:
 HANDSHAKE = HANDSHAKES["sample-0-AES_128_GCM"]
 
 
+@pytest.mark.rfc(
+    "8547:5.1-1",
+    "8547:5.1-19",
+    "8547:5.1-21",
+    "8547:8.6-1",
+    "8548:3.3-7",
+    "8548:3.3-8",
+    "8548:3.3-9",
+    "8548:3.3-10",
+    "8548:3.3-11",
+    "8548:3.4-1",
+    "8548:3.5-5",
+    "8548:5-1",
+)
 @pytest.mark.parametrize("label", HANDSHAKES)
 def test_fresh_sessions(twin: Any, label: str) -> None:
     """Sections 3.3, 3.4: session ID, traffic keys of each generation."""
@@ -50,6 +64,7 @@ def test_fresh_sessions(twin: Any, label: str) -> None:
     assert keys_of(b.outgoing(), count) == keys_of(a.incoming(), count) == h["k_ba"]
 
 
+@pytest.mark.rfc("8547:5.1-9", "8548:3.3-12", "8548:3.4-1", "8548:3.5-34")
 @pytest.mark.parametrize("label", RESUMED)
 def test_resumed_sessions(twin: Any, label: str) -> None:
     """Section 3.5: keys follow the original role, not the present one."""
@@ -72,6 +87,7 @@ def test_resumed_sessions(twin: Any, label: str) -> None:
         assert keys_of(schedule.incoming(), count) == session[other]
 
 
+@pytest.mark.rfc("8548:3.3-8")
 def test_a_chain_of_session_secrets(twin: Any) -> None:
     """ss[2] is the next secret of the session resumed from ss[1]."""
     first = fresh(twin, HANDSHAKE)
@@ -141,6 +157,17 @@ def test_used_secrets_are_refused(twin: Any) -> None:
         )
 
 
+@pytest.mark.rfc(
+    "8547:4.8-2",
+    "8547:5-3",
+    "8547:5.1-5",
+    "8547:5.1-6",
+    "8547:5.1-7",
+    "8547:5.1-15",
+    "8547:5.1-16",
+    "8547:5.1-17",
+    "8547:5.1-18",
+)
 def test_every_input_matters(twin: Any) -> None:
     """One bit anywhere gives another session."""
     reference = fresh(twin, HANDSHAKE).session_id

@@ -20,6 +20,7 @@ from pyeno.tcpcrypt.messages import (
 NONCE, PUBLIC = bytes(range(32)), bytes(range(100, 132))
 
 
+@pytest.mark.rfc("8548:4.1-1", "8548:4.1-2", "8548:4.1-3", "8548:4.1-4")
 def test_init1_is_the_figure() -> None:
     message = encode_init1(Init1((1, 0x10), NONCE, PUBLIC))
     assert message == (
@@ -29,6 +30,7 @@ def test_init1_is_the_figure() -> None:
     assert message_len(message, INIT1_MAGIC) == len(message) == 77
 
 
+@pytest.mark.rfc("8548:4.1-6", "8548:4.1-8", "8548:4.1-9")
 def test_init2_is_the_figure() -> None:
     message = encode_init2(Init2(2, NONCE, PUBLIC))
     expected = bytes.fromhex("097105e0") + (74).to_bytes(4, "big") + b"\x00\x02"
@@ -36,6 +38,7 @@ def test_init2_is_the_figure() -> None:
     assert message_len(message, INIT2_MAGIC) == len(message) == 74
 
 
+@pytest.mark.rfc("8548:4.1-2", "8548:4.1-5")
 @given(st.lists(st.integers(0, 0xFFFF), max_size=255), st.binary(max_size=40))
 def test_parse_is_the_inverse_and_ignores_what_follows(
     ciphers: list[int], ignored: bytes
@@ -45,6 +48,7 @@ def test_parse_is_the_inverse_and_ignores_what_follows(
     assert parse_init1(encode_init1(init1) + ignored, 32) == init1
 
 
+@pytest.mark.rfc("8548:4.1-10")
 def test_init2_ignores_what_follows() -> None:
     init2 = Init2(0x10, NONCE, PUBLIC)
     assert parse_init2(encode_init2(init2) + b"later", 32) == init2

@@ -36,6 +36,7 @@ def twin(
 # offer: sections 4.1, 4.2, 4.5
 
 
+@pytest.mark.rfc("8547:4.2-1", "8547:4.2-4", "8547:4.2-5", "8547:4.2-6", "8547:4.2-9")
 @pytest.mark.parametrize(
     ("teps", "flags", "option"),
     [
@@ -75,6 +76,17 @@ def test_offer_refuses(twin: ModuleType, teps: Any, flags: dict[str, bool], says
 # choose: sections 4.2, 4.5, 4.6
 
 
+@pytest.mark.rfc(
+    "8547:4.2-8",
+    "8547:4.2-10",
+    "8547:4.2-12",
+    "8547:4.2-13",
+    "8547:4.5-4",
+    "8547:4.5-5",
+    "8547:4.6-5",
+    "8548:3.5-13",
+    "8548:3.5-14",
+)
 @pytest.mark.parametrize(
     ("received", "teps", "flags", "option", "reason"),
     [
@@ -116,6 +128,7 @@ def test_choose(
     assert type(answer[1]) is Reason
 
 
+@pytest.mark.rfc("8547:4.5-2")
 @pytest.mark.parametrize("tep", [0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x30, 0x7F])
 def test_only_tcpcrypt_takes_data(twin: ModuleType, tep: int) -> None:
     """RFC 8547 section 4.5 rule 2: by RFC 8548 section 3.5 for 0x21-0x24, else never."""
@@ -164,6 +177,15 @@ def test_sample_vectors(twin: ModuleType, vector: dict[str, Any]) -> None:
 RESUME = "11" * 17
 
 
+@pytest.mark.rfc(
+    "8547:4.5-1",
+    "8547:4.5-2",
+    "8547:4.5-3",
+    "8547:4.5-6",
+    "8547:4.8-3",
+    "8547:4.8-4",
+    "8547:4.8-5",
+)
 @pytest.mark.parametrize(
     ("a", "b", "tep_byte", "resumed"),
     [
@@ -252,6 +274,7 @@ def test_halves_have_nine_bytes(twin: ModuleType, size: int) -> None:
             call(remote_half=bytes(size))
 
 
+@pytest.mark.rfc("8547:4.4-8", "8547:4.6-4", "8547:4.6-6", "8547:4.6-15")
 def test_negotiate_judges_the_remote_option(twin: ModuleType) -> None:
     """RFC 8547 section 4.6: rules 1-3 in this order, vacuous last."""
     a_aware = H("45040223")

@@ -51,6 +51,7 @@ def test_table_1_global_suboption(twin: ModuleType, byte: int) -> None:
     assert twin.parse(whole(bytes([byte]))).vacuous
 
 
+@pytest.mark.rfc("8547:4.4-3", "8547:4.4-9")
 @pytest.mark.parametrize("byte", range(0x80, 0xA0))
 def test_table_1_length_byte(twin: ModuleType, byte: int) -> None:
     """RFC 8547 section 4.1, table 1, row 2; section 4.4, figure 6."""
@@ -65,6 +66,7 @@ def test_table_1_length_byte(twin: ModuleType, byte: int) -> None:
     assert caught(twin, short)[:2] == (Reason.LENGTH_BEYOND_END, 2)
 
 
+@pytest.mark.rfc("8547:4.2-11")
 @pytest.mark.parametrize("byte", range(0x20, 0x80))
 def test_table_1_tep_without_data(twin: ModuleType, byte: int) -> None:
     """RFC 8547 section 4.1, table 1, row 3."""
@@ -74,6 +76,7 @@ def test_table_1_tep_without_data(twin: ModuleType, byte: int) -> None:
     assert (option.global_suboption, option.explicit_global) == (0, False)
 
 
+@pytest.mark.rfc("8547:4.1-6")
 @pytest.mark.parametrize("byte", range(0xA0, 0x100))
 def test_table_1_tep_with_data(twin: ModuleType, byte: int) -> None:
     """RFC 8547 section 4.1, table 1, row 4: data extend to the option's end."""
@@ -83,6 +86,7 @@ def test_table_1_tep_with_data(twin: ModuleType, byte: int) -> None:
     assert not option.explicit_global
 
 
+@pytest.mark.rfc("8547:4.1-5", "8547:4.4-4", "8547:4.4-5", "8547:4.4-6", "8547:4.4-10")
 @pytest.mark.parametrize("after", range(0x100))
 def test_what_may_follow_a_length_byte(twin: ModuleType, after: int) -> None:
     """RFC 8547 section 4.4 rule 2: an octet in the range 0x00-0x9f disables."""
@@ -136,6 +140,7 @@ def test_not_a_whole_option(twin: ModuleType, option: bytes, offset: int, says: 
     assert says in message and "4.1" in message
 
 
+@pytest.mark.rfc("8547:4.2-2")
 def test_only_the_first_global_counts(twin: ModuleType) -> None:
     """RFC 8547 section 4.2: a receiver MUST ignore all but the first."""
     option = twin.parse(whole(b"\x02\x23\x01\x1d"))
@@ -143,6 +148,7 @@ def test_only_the_first_global_counts(twin: ModuleType) -> None:
     assert twin.parse(whole(b"\x00\x01")).global_suboption == 0
 
 
+@pytest.mark.rfc("8547:4.4-11")
 def test_last_data_may_exceed_32_bytes(twin: ModuleType) -> None:
     """RFC 8547 section 4.4: the last suboption MAY contain more than 32 bytes."""
     option = twin.parse(whole(b"\xa3" + bytes(37)))
@@ -228,6 +234,7 @@ def test_find_refuses_more_than_a_header_holds(twin: ModuleType) -> None:
 # Sections 4.1, 4.2, 4.4: encode.
 
 
+@pytest.mark.rfc("8547:4.2-1", "8547:4.4-2", "8547:4.4-11")
 @pytest.mark.parametrize(
     ("suboptions", "value", "option"),
     [
@@ -251,6 +258,7 @@ def test_encode(twin: ModuleType, suboptions: list, value: int | None, option: s
     twin.parse(bytes.fromhex(option))
 
 
+@pytest.mark.rfc("8547:4.4-4", "8547:4.4-5", "8547:4.4-6")
 @pytest.mark.parametrize(
     ("suboptions", "value", "says"),
     [

@@ -68,6 +68,16 @@ def meets_as_expected(one: Side, other: Side) -> bool:
     return tep_byte is not None
 
 
+@pytest.mark.rfc(
+    "8547:4.2-8",
+    "8547:4.3-1",
+    "8547:4.3-3",
+    "8547:4.5-1",
+    "8547:4.5-6",
+    "8547:4.6-5",
+    "8547:4.6-6",
+    "8547:4.6-15",
+)
 @every_open
 def test_every_pair(first: Opener, second: Opener) -> None:
     """RFC 8547 sections 4.2-4.6, 4.8: all roles, a bits, mandatory modes and offers."""
@@ -93,6 +103,7 @@ def test_nobody_is_first_in_a_simultaneous_open(b: tuple[bool, bool]) -> None:
         assert meet(other, one) == meet(one, other)[::-1]
 
 
+@pytest.mark.rfc("8547:4.5-4", "8547:4.5-5")
 def test_every_choice_of_a_passive_opener() -> None:
     """RFC 8547 section 4.5: the SYN-ACK's only TEP is the best valid one."""
     taken = [o for o in OFFERS if not any(sub.v for sub in o)]
@@ -102,6 +113,7 @@ def test_every_choice_of_a_passive_opener() -> None:
         meets_as_expected(Side(False, False, *mine, a), passive)
 
 
+@pytest.mark.rfc("8547:4.5-3")
 def test_sampled_repetition() -> None:
     """RFC 8547 section 4.5 rule 3: an identifier sent twice is not valid."""
     draw = random.Random(8547)
@@ -169,6 +181,7 @@ def type_2(sides: tuple[Side, Side], stripped: frozenset[tuple[int, Segment]]) -
     return from_each.index(True) if from_each[0] != from_each[1] else None
 
 
+@pytest.mark.rfc("8547:4.6-4")
 @good_sides
 def test_every_stripping(sides: tuple[Side, Side]) -> None:
     """RFC 8547 section 4.6 rule 1, figures 10 and 11; section 9 for type 2."""
@@ -226,6 +239,7 @@ def test_an_echo_never_encrypts() -> None:
         assert isinstance(passive, EncryptionDisabled)
 
 
+@pytest.mark.rfc("8547:4.1-8")
 def test_options_repeated_in_a_syn() -> None:
     """RFC 8547 section 4.1: more than one ENO option counts as none."""
     for repeated in (SYN, SYN_ACK):

@@ -22,6 +22,7 @@ from pyeno.errors import (
 pytestmark = pytest.mark.usefixtures("negotiated")
 
 
+@pytest.mark.rfc("8547:5.1-2")
 def test_session_ids_and_info() -> None:
     with pair() as (a, b):
         assert a.eno.session_id == b.eno.session_id and len(a.eno.session_id) == 33
@@ -32,6 +33,7 @@ def test_session_ids_and_info() -> None:
         assert a.eno.session_id.hex() not in repr(a.eno) + repr(a)
 
 
+@pytest.mark.rfc("8547:4.6-13", "8548:3.2-10")
 def test_nothing_is_plaintext_on_the_wire() -> None:
     with raw_peer() as (peer, b):
         hand_made(peer, b)

@@ -82,6 +82,7 @@ def test_bad_init1_resets_the_connection(init1: bytes) -> None:
             _ = b.eno.session_id
 
 
+@pytest.mark.rfc("8547:5-14", "8548:3.7-5", "8548:8-1")
 def test_fin_without_finp_is_truncation() -> None:
     with raw_peer() as (peer, b):
         a = hand_made(peer, b)
@@ -92,6 +93,7 @@ def test_fin_without_finp_is_truncation() -> None:
             file.read()
 
 
+@pytest.mark.rfc("8548:8-1")
 def test_reset_is_neither_end_nor_truncation() -> None:
     with raw_peer() as (peer, b):
         hand_made(peer, b)
@@ -140,6 +142,7 @@ def test_what_encryption_cannot_keep_is_refused() -> None:
         assert b.recv(10) == b"x"
 
 
+@pytest.mark.rfc("8547:5.1-3")
 def test_closed_and_unconnected_sockets() -> None:
     with pair() as (a, _):
         a.close()
@@ -183,6 +186,7 @@ def test_require_on_a_listener_never_breaks_accept(monkeypatch: pytest.MonkeyPat
                 assert b.eno.reason is Reason.SYN_WITHOUT_ENO and was_reset(peer)
 
 
+@pytest.mark.rfc("8547:5.1-3")
 def test_plain_fallback_is_a_plain_socket(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = kernel.NOT_CONFIGURED._replace(state=State.DISABLED, reason=Reason.NO_VALID_TEP)
     monkeypatch.setattr(kernel, "result", lambda sock: plain)

@@ -60,6 +60,7 @@ def test_non_blocking_reads() -> None:
         assert a.recv(10) == b"x"
 
 
+@pytest.mark.rfc("8548:3.6-4")
 def test_non_blocking_writes_never_lose_or_repeat_a_byte() -> None:
     data = bytes(range(256)) * 40_000
     with pair(timeout=0) as (a, b):
@@ -76,6 +77,7 @@ def test_non_blocking_writes_never_lose_or_repeat_a_byte() -> None:
         assert got == data
 
 
+@pytest.mark.rfc("8548:3.6-4")
 def test_a_blocked_write_must_be_repeated_with_the_same_bytes() -> None:
     with pair(timeout=0) as (a, _):
         with pytest.raises(BlockingIOError):

@@ -57,6 +57,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
         (["attach", "--teps", "rot13"], "teps: 'rot13'; allowed: 'all', or .*curve25519"),
         (["attach", "--teps", "0x80"], "numbers from 0x20 to 0x7f"),
         (["attach", "--teps", ""], "to forbid all: --no-connect --no-listen"),
+        (["attach", "--syns", "256"], r"syns: '256'; allowed: 0 \(all\) to 255"),
         (["attach", "--skip-port", "22,http"], "skip-port: 'http'; allowed: ports from 1 to"),
         (["attach", "--skip-port", "22", "--skip-port", "65536"], "skip-port: '65536'"),
         (["attach", "--skip-port", "22", "--no-skip-ports"], "not allowed with"),

@@ -16,10 +16,12 @@ from wire.peering import Field
 from wire.programs import Listen
 from wire.resuming import flush
 from wire.rfcpeer_host import Host
+from wire.sessions import Keeper
 from wire.tun import Namespace, Tun
 
 from pyeno import attach, mounts
 from pyeno.errors import KernelError
+from pyeno.policy import Policy
 
 
 class Attached(NamedTuple):
@@ -146,10 +148,33 @@ def change(attached: Attached) -> Iterator[Callable[..., attach.Status]]:
         return attach.attach(*where, changes=changes)  # type: ignore[arg-type]
 
     yield changed
-    changed(connect=True, listen=True, teps=None, skip_ports=())
+    changed(**Policy()._asdict())
+
+
+@pytest.fixture
+def token() -> bytes:
+    """Of a policy of this test's own: no other test's session is resumed under it."""
+    return os.urandom(8)
+
+
+@pytest.fixture
+def keeper(wire: Wire, token: bytes) -> Iterator[Keeper]:
+    """Two hosts that keep sessions: a opens, b listens."""
+    with Keeper(wire, token) as keeper:
+        yield keeper
+
+
+@pytest.fixture
+def roomy(wire: Wire) -> Iterator[None]:
+    """No timestamps: 32 bytes of options are free, not 20."""
+    for host in (wire.a, wire.b):
+        host.sysctl("net.ipv4.tcp_timestamps", 0)
+    yield
+    for host in (wire.a, wire.b):
+        host.sysctl("net.ipv4.tcp_timestamps", 1)
 
 
 __all__ = [
-    "Attached", "attached", "cgroup", "change", "echo", "elsewhere", "field", "move_to", "run",
-    "wire",
+    "Attached", "attached", "cgroup", "change", "echo", "elsewhere", "field", "keeper",
+    "move_to", "roomy", "run", "token", "wire",
 ]  # fmt: skip

@@ -48,12 +48,14 @@ def mandatory_raw(option: str) -> Setup:
 # -- lost segments: the same bytes again ---------------------------------------------
 
 
+@pytest.mark.rfc("8547:4.6-7")
 def test_lost_syn(wire: Wire) -> None:
     with wire.b.rules(f"{SYN_ONLY} {FIRST} drop"), connection(wire) as ends:
         assert_encrypted(ends)
         assert [s.eno for s in ends.seen.syns()] == [(OFFER,)] * 2
 
 
+@pytest.mark.rfc("8547:4.6-7")
 def test_lost_syn_ack(wire: Wire) -> None:
     """Both retransmit; a repeated SYN is answered by the same option."""
     with wire.a.rules(f"{SYN_ACK} {FIRST} drop"), connection(wire) as ends:
@@ -80,12 +82,14 @@ def test_lost_ack_answered_again(wire: Wire) -> None:
 # -- stripped on the way -------------------------------------------------------------
 
 
+@pytest.mark.rfc("8547:4.6-3", "8547:4.6-4")
 def test_stripped_from_the_syn(wire: Wire) -> None:
     with wire.b.rules(f"{SYN_ONLY} {STRIP}"), connection(wire) as ends:
         assert_plain(ends, Reason.SYN_ACK_WITHOUT_ENO, Reason.SYN_WITHOUT_ENO)
         assert no_eno(ends.seen.syn_acks()) and no_eno(ends.seen.after())
 
 
+@pytest.mark.rfc("8547:4.6-3", "8547:4.6-4")
 def test_stripped_from_the_syn_ack(wire: Wire) -> None:
     with wire.a.rules(f"{SYN_ACK} {STRIP}"), connection(wire) as ends:
         assert_plain(ends, Reason.SYN_ACK_WITHOUT_ENO, Reason.ACK_WITHOUT_ENO)
@@ -133,6 +137,17 @@ def test_peer_without_eno(wire: Wire) -> None:
         assert no_eno(ends.seen.segments)
 
 
+@pytest.mark.rfc(
+    "8547:4.2-8",
+    "8547:4.3-4",
+    "8547:4.5-3",
+    "8547:4.6-3",
+    "8547:4.6-5",
+    "8547:4.6-6",
+    "8547:4.6-15",
+    "8547:4.6-18",
+    "8548:3.2-3",
+)
 @pytest.mark.parametrize(
     ("active", "passive", "reason"),
     [
@@ -157,6 +172,18 @@ def test_passive_opener_disables(wire: Wire, active, passive, reason: Reason) ->
         assert no_eno(ends.seen.syn_acks()) and no_eno(ends.seen.after())
 
 
+@pytest.mark.rfc(
+    "8547:4.2-8",
+    "8547:4.5-1",
+    "8547:4.6-3",
+    "8547:4.6-5",
+    "8547:4.6-6",
+    "8547:4.6-14",
+    "8547:4.6-15",
+    "8547:4.6-16",
+    "8547:4.6-18",
+    "8548:3.2-3",
+)
 @pytest.mark.parametrize(
     ("active", "passive", "here", "there"),
     [
@@ -177,6 +204,7 @@ def test_active_opener_disables(  # type: ignore[no-untyped-def]
         assert no_eno(ends.seen.after())
 
 
+@pytest.mark.rfc("8547:4.6-17")
 def test_a_vacuous_answer_needs_an_option_to_answer(wire: Wire) -> None:
     """Section 4.6: MUST NOT send a vacuous option unless the SYN had one."""
     with connection(wire, unconfigured, raw("450301")) as ends:
@@ -253,6 +281,9 @@ def senders(segments: list[Segment]) -> set[int]:
     return {s.source[1] for s in segments}
 
 
+@pytest.mark.rfc(
+    "8547:4.2-5", "8547:4.3-1", "8547:4.6-7", "8547:4.6-10", "8547:4.8-4", "8547:4.8-5"
+)
 @pytest.mark.parametrize("role_b_at", [0, 1])
 def test_simultaneous_open_with_one_b(wire: Wire, role_b_at: int) -> None:
     """Section 4.3: exactly one endpoint sets b = 1."""
@@ -269,6 +300,7 @@ def test_simultaneous_open_with_one_b(wire: Wire, role_b_at: int) -> None:
     assert all(by_port[s.source[1]] == s.eno for s in seen.syn_acks())
 
 
+@pytest.mark.rfc("8547:4.3-3", "8547:4.6-6", "8547:4.6-9")
 @pytest.mark.parametrize("role_b", [False, True])
 def test_simultaneous_open_with_equal_roles(wire: Wire, role_b: bool) -> None:
     """Section 4.6 rule 3: plain TCP, and no ENO in the SYN-ACKs."""

@@ -38,6 +38,7 @@ Change = Callable[..., attach.Status]
 BOTH = teps("2123")
 
 
+@pytest.mark.rfc("8548:5-11")
 @pytest.mark.parametrize(
     ("permitted", "chosen"), [((0x21,), 0x21), ((0x23,), 0x23), ((0x22, 0x23), 0x23)]
 )
@@ -53,6 +54,7 @@ def test_only_permitted_teps_are_offered(
         assert ends.active.transcript.hex() == "45042123" + "45040123"
 
 
+@pytest.mark.rfc("8548:3.2-1")
 def test_order_and_bits_stay(wire: Wire, change: Change) -> None:
     change(teps=(0x22, 0x30, 0x7F))
     offered = teps("7f21302223", self_aware=1)
@@ -60,6 +62,7 @@ def test_order_and_bits_stay(wire: Wire, change: Change) -> None:
         assert_encrypted(ends, bytes.fromhex("4506027f3022"), bytes.fromhex("45040122"))
 
 
+@pytest.mark.rfc("8548:5-11")
 def test_only_permitted_teps_are_answered(field: Field, change: Change) -> None:
     """The peer offers both, most wanted one first; the listener would take either."""
     change(teps=(0x21,))
@@ -211,6 +214,52 @@ def test_sending_while_a_plain_connection_opens(wire: Wire, change: Change) -> N
                 assert not select.select([], [sock], [], 0)[1]
 
 
+# -- SYNs without an answer (section 4.6) ----------------------------------------------
+
+DROPPED = "tcp flags & (syn|ack) == syn tcp option 69 exists drop"
+
+
+@pytest.mark.parametrize(("syns", "offered"), [(1, 1), (2, 2)])
+def test_a_path_that_drops_the_option(
+    wire: Wire, change: Change, syns: int, offered: int
+) -> None:
+    """Then the connection opens without ENO, and says why."""
+    change(syns=syns)
+    with wire.b.rules(DROPPED), connection(wire) as ends:
+        assert_plain(ends, Reason.NO_ANSWER, Reason.SYN_WITHOUT_ENO)
+        assert [bool(s.eno) for s in ends.seen.syns()] == [True] * offered + [False]
+        assert no_eno(ends.seen.syn_acks()) and no_eno(ends.seen.after())
+
+
+def test_a_path_that_drops_the_answer(wire: Wire, change: Change) -> None:
+    """The listener notices that the SYN has changed: plain TCP at both ends."""
+    change(syns=1)
+    rule = "tcp flags & (syn|ack) == syn|ack tcp option 69 exists drop"
+    with wire.a.rules(rule), connection(wire) as ends:
+        assert_plain(ends, Reason.NO_ANSWER, Reason.SYN_CHANGED)
+
+
+def test_required_encryption_is_refused_without_an_answer(wire: Wire, change: Change) -> None:
+    change(syns=1)
+    with served(wire) as listener, wire.b.rules(DROPPED), wire.capture() as seen:
+        with pytest.raises(EncryptionRequiredError, match="no-answer"):
+            dialled(wire, listener.getsockname()[:2], Config(require=True))
+        assert not any(s.payload for s in seen.segments)
+
+
+def test_three_syns_by_default_and_all_on_demand(wire: Wire, change: Change) -> None:
+    """A lost SYN or two must not cost the encryption."""
+    lost = "tcp flags & (syn|ack) == syn numgen inc mod 100000 < {} drop"
+    with wire.b.rules(lost.format(2)), connection(wire) as ends:
+        assert_encrypted(ends)
+    with wire.b.rules(lost.format(3)), connection(wire) as ends:
+        assert ends.active.reason is Reason.NO_ANSWER
+        assert [bool(s.eno) for s in ends.seen.syns()] == [True] * 3 + [False]
+    change(syns=0)
+    with wire.b.rules(lost.format(3)), connection(wire) as ends:
+        assert_encrypted(ends)
+
+
 # -- the commands --------------------------------------------------------------------
 
 
@@ -230,7 +279,9 @@ def test_commands(elsewhere: tuple[Path, Path], capsys: pytest.CaptureFixture[st
         return json.loads(_command(capsys, "status", "--json", *where)[1])["policy"]
 
     assert _command(capsys, *on, "--teps", "curve25519,0x21", "--no-listen")[0] == 0
-    wanted = {"connect": True, "listen": False, "teps": ["0x21", "0x23"], "skip_ports": []}
+    wanted = {
+        "connect": True, "listen": False, "teps": ["0x21", "0x23"], "skip_ports": [], "syns": 3,
+    }  # fmt: skip
     assert policy() == wanted
     status, out, _ = _command(capsys, *on)
     assert status == 0 and "nothing changed" in out and policy() == wanted
@@ -240,10 +291,11 @@ def test_commands(elsewhere: tuple[Path, Path], capsys: pytest.CaptureFixture[st
     _, out, _ = _command(capsys, "status", *where)
     words = "connect yes, listen no, TEPs 0x21 curve25519, skipped ports 22 443 65535"
     assert words in out or words.replace("0x21", "p256") in out
-    _command(capsys, *on, "--no-connect", "--skip-port", "1")
-    assert policy() == wanted | {"connect": False, "skip_ports": [1]}
+    _command(capsys, *on, "--no-connect", "--skip-port", "1", "--syns", "0")
+    assert policy() == wanted | {"connect": False, "skip_ports": [1], "syns": 0}
     _command(capsys, *on, "--teps", "all", "--connect", "--listen", "--no-skip-ports")
-    assert policy() == {"connect": True, "listen": True, "teps": None, "skip_ports": []}
+    everything = {"connect": True, "listen": True, "teps": None, "skip_ports": []}
+    assert policy() == everything | {"syns": 0}
     assert "nothing changed" in _command(capsys, *on, "--connect")[1]
 
 

@@ -77,12 +77,14 @@ def ask(wire: Wire, ghost: Ghost, options: bytes, data: bytes = b"", setup=tcpcr
         return answers(seen, port)
 
 
+@pytest.mark.rfc("8547:4.1-8")
 def test_two_options_are_none(wire: Wire, ghost: Ghost) -> None:
     """RFC 8547 section 4.1."""
     assert [s.eno for s in ask(wire, ghost, ENO)] == [(ANSWER,)]
     assert [s.eno for s in ask(wire, ghost, ENO + ENO)] == [()]
 
 
+@pytest.mark.rfc("8547:4.4-7", "8547:4.4-8", "8547:4.4-9", "8547:4.4-10")
 @pytest.mark.parametrize(
     "option", ["450382", "450482a3", "450523840a", "450481a0", "4501", "4500", "452823"]
 )
@@ -102,6 +104,7 @@ def test_the_longest_option(wire: Wire, ghost: Ghost) -> None:
     assert [s.eno for s in ask(wire, ghost, longest)] == [(ANSWER,)]
 
 
+@pytest.mark.rfc("8547:4.7-13", "8547:4.7-14")
 def test_data_in_the_syn_is_left_alone_by_tcp(wire: Wire, ghost: Ghost) -> None:
     """Section 4.7: MUST NOT acknowledge it; the peer still gets through."""
     for setup in (tcpcrypt, unconfigured):

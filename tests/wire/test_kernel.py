@@ -12,6 +12,7 @@ from wire.connect import (
     OFFER,
     assert_encrypted,
     connection,
+    disconnect,
     listen,
     no_eno,
     raw,
@@ -27,6 +28,20 @@ from pyeno.errors import KernelError
 pytestmark = pytest.mark.wire
 
 
+@pytest.mark.rfc(
+    "8547:4.1-2",
+    "8547:4.1-4",
+    "8547:4.1-7",
+    "8547:4.2-3",
+    "8547:4.2-4",
+    "8547:4.2-6",
+    "8547:4.3-2",
+    "8547:4.6-1",
+    "8547:4.6-2",
+    "8547:4.6-10",
+    "8547:11-2",
+    "8548:3.2-9",
+)
 def test_every_segment_until_a_non_syn_one_comes_back(wire: Wire) -> None:
     """Section 4.6: SYN form in SYN and SYN-ACK, non-SYN form in the ACKs."""
     with connection(wire) as ends:
@@ -56,6 +71,7 @@ def test_passive_opener_speaks_first(wire: Wire) -> None:
         assert sent[0].eno == (NON_SYN,) and no_eno(sent[1:])
 
 
+@pytest.mark.rfc("8547:4.6-1")
 def test_active_opener_keeps_saying_it_while_nothing_comes(wire: Wire) -> None:
     """The ACKs of b are lost: data goes out again and again with ENO."""
     rule = "tcp flags & (syn|ack) == ack numgen inc mod 10000 < 2 drop"
@@ -143,6 +159,7 @@ def test_listener_configured_after_listen(wire: Wire) -> None:
         assert kernel.result(listener) == kernel.NOT_CONFIGURED
 
 
+@pytest.mark.rfc("8547:4.5-4", "8547:4.5-5", "8547:4.7-2", "8548:3.2-2")
 @pytest.mark.parametrize(
     ("offered", "accepted", "chosen"),
     [("2321", "2123", 0x23), ("2123", "2321", 0x21), ("2023", "2321", 0x23)],
@@ -156,6 +173,7 @@ def test_passive_opener_chooses_its_highest_priority(
         assert_encrypted(ends, offer, bytes((0x45, 4, 1, chosen)))
 
 
+@pytest.mark.rfc("8547:4.2-1", "8547:4.2-7", "8547:4.2-9")
 @pytest.mark.parametrize(("a", "b"), [(0, 0), (1, 0), (0, 1), (1, 1), (2, 1), (1, 2), (2, 2)])
 def test_application_aware_bits_are_exchanged(wire: Wire, a: int, b: int) -> None:
     """Section 4.2: "a" is visible to the other host; mandatory mode is satisfied."""
@@ -174,6 +192,7 @@ def test_raw_option_of_the_active_opener_is_sent_as_it_is(wire: Wire) -> None:
         assert_encrypted(ends, bytes.fromhex(option), ANSWER)
 
 
+@pytest.mark.rfc("8547:4.5-6")
 def test_raw_answer_of_a_listener(wire: Wire) -> None:
     """Section 4.5: the last valid TEP of several in the SYN-ACK."""
     with connection(wire, teps("212223"), raw("4506012224" + "23")) as ends:
@@ -209,6 +228,7 @@ def test_unprivileged_user(wire: Wire) -> None:
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
+@pytest.mark.rfc("8547:5.1-2", "8547:5.1-13")
 def test_session_id_written_once(wire: Wire) -> None:
     """Section 5.1: at least 33 bytes; readable by whoever has the socket."""
     with connection(wire) as ends:
@@ -231,7 +251,7 @@ def test_reconnecting_a_socket_starts_anew(wire: Wire) -> None:
         listener.accept()[0].close()
         kernel.set_session_id(a, bytes(33))
         a.connect_ex(("", 0))
-        _disconnect(a)
+        disconnect(a)
         with listen(wire.b, wire.b.ip4, teps("22")) as other:
             a.connect(other.getsockname())
             other.accept()[0].close()
@@ -239,10 +259,3 @@ def test_reconnecting_a_socket_starts_anew(wire: Wire) -> None:
             assert result.state is State.DISABLED and not result.transcript
             with pytest.raises(OSError, match="not connected"):
                 kernel.session_id(a)
-
-
-def _disconnect(sock: socket.socket) -> None:
-    import ctypes
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    assert libc.connect(sock.fileno(), bytes(16), 16) == 0, ctypes.get_errno()

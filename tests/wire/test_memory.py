@@ -174,6 +174,7 @@ def both_ways(subject: Subject, peer: EnoPeer, size: int) -> None:
 every_aead = pytest.mark.parametrize("aead", keys.AEADS, ids=lambda aead: keys.AEADS[aead][0])
 
 
+@pytest.mark.rfc("8547:5-7", "8547:5-8", "8547:5-9", "8548:3.8-11")
 @every_aead
 @pytest.mark.parametrize("role", "AB")
 def test_a_fresh_connection(field: Field, role: str, aead: int) -> None:

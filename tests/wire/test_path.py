@@ -48,6 +48,7 @@ def plain(cross: Crossing, a_reason: Reason, b_reason: Reason) -> None:
     assert cross.payload("right") == MARKER and cross.payload("left") == REPLY
 
 
+@pytest.mark.rfc("8547:4.6-13", "8548:3.2-10")
 @pytest.mark.parametrize("family", "46")
 def test_straight(box: Middlebox, family: str) -> None:
     """RFC 8547 figure 9 on both kernels' own segments."""
@@ -117,6 +118,7 @@ TAMPERED = {
 }
 
 
+@pytest.mark.rfc("8547:4.8-1")
 @pytest.mark.parametrize("name", TAMPERED)
 def test_tampered_option(box: Middlebox, name: str) -> None:
     """RFC 8547 section 4.8: altered options are in the transcript, so no frame opens."""
@@ -152,6 +154,7 @@ LOSSES: dict[str, Callable[[], Hook]] = {
 }
 
 
+@pytest.mark.rfc("8547:4.6-7")
 @pytest.mark.parametrize("name", LOSSES)
 def test_rough_path(box: Middlebox, name: str) -> None:
     """RFC 8547 section 4.6: "MUST NOT alter SYN-form ENO options in retransmitted segments"."""
@@ -169,6 +172,7 @@ FLIPPED |= {"A's frame": ("right", 2, 8 * 10), "A's clen": ("right", 2, 8 * 2 + 
 FLIPPED |= {"B's frame": ("left", 2, 8 * 10), "B's tag": ("left", 2, -1)}
 
 
+@pytest.mark.rfc("8547:5-2")
 @pytest.mark.parametrize("name", FLIPPED)
 def test_bit_flipped(box: Middlebox, name: str) -> None:
     """RFC 8548 sections 3.3, 3.6: abort with RST, nothing unauthenticated delivered."""
@@ -198,6 +202,7 @@ def test_reset_injected(box: Middlebox, when: str) -> None:
         assert isinstance(a.error, ConnectionResetError | TimeoutError) or not early, a
 
 
+@pytest.mark.rfc("8547:5-15")
 def test_urgent_flag(box: Middlebox) -> None:
     """RFC 8548 section 3.7: urgent data are announced inside frames; TCP's own URG flag is
     nobody's word, and must not take a byte out of the stream."""
@@ -220,6 +225,7 @@ def same_bytes_everywhere(segments: list[Segment]) -> int:
     return again
 
 
+@pytest.mark.rfc("8548:3.6-5")
 def test_lossy_path(box: Middlebox) -> None:
     """RFC 8548 section 3.6: 2 MiB intact through 5% loss; what is sent again is the same."""
     dice = random.Random(8548)

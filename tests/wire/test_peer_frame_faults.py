@@ -115,6 +115,17 @@ def delivered(name: str) -> bytes:
     return GOOD + (b"once" if name == "replayed" else b"")
 
 
+@pytest.mark.rfc(
+    "8547:4.6-12",
+    "8547:5-10",
+    "8547:5-11",
+    "8547:5-13",
+    "8547:5-14",
+    "8548:3.3-16",
+    "8548:3.6-8",
+    "8548:3.7-5",
+    "8548:8-1",
+)
 @pytest.mark.parametrize("role", "AB")
 @pytest.mark.parametrize("name", WRONG)
 def test_wrong_frame(field: Field, role: str, name: str) -> None:
@@ -170,6 +181,7 @@ def test_connect_reports(field: Field, name: str) -> None:
         assert re.search(wrong.message, report["error"])
 
 
+@pytest.mark.rfc("8547:5-10", "8547:5-11", "8548:3.7-4", "8548:3.7-5")
 def test_fin_at_every_byte(field: Field, echo: Listen) -> None:
     """RFC 8548 section 3.7: FIN anywhere inside a frame is truncation, and delivers nothing."""
     size = 3 + 1 + 5 + 16
@@ -203,6 +215,7 @@ def test_listen_reports_reset(field: Field, echo: Listen) -> None:
     assert (report["end"], report["bytes_in"]) == ("reset", len(GOOD))
 
 
+@pytest.mark.rfc("8548:4.2-2", "8548:4.2-3", "8548:4.2.1-1", "8548:4.2.1-2")
 @pytest.mark.parametrize("role", "AB")
 def test_reserved_bits_and_urgent(field: Field, role: str) -> None:
     """RFC 8548 section 4.2: cres and fres are ignored; urgent data stays in the stream."""

@@ -90,6 +90,7 @@ def aborted(facing: Facing, wrong: Wrong) -> None:
     assert data == b"" and MARKER not in facing.wire()
 
 
+@pytest.mark.rfc("8547:4.6-12", "8547:5-5", "8548:3.3-15", "8548:3.3-16")
 @pytest.mark.parametrize(("role", "name"), CASES)
 def test_wrong_init(field: Field, role: str, name: str) -> None:
     """RFC 8548 sections 3.3, 4.1: the application sees its own error, both ways."""
@@ -99,6 +100,7 @@ def test_wrong_init(field: Field, role: str, name: str) -> None:
         aborted(facing, wrong)
 
 
+@pytest.mark.rfc("8548:3.3-6", "8548:5-7")
 @pytest.mark.parametrize("role", "AB")
 @pytest.mark.parametrize("public", LOW_ORDER, ids=lambda key: key.hex()[:8])
 def test_low_order_key(field: Field, role: str, public: bytes) -> None:
@@ -140,6 +142,7 @@ LEGAL = {
 }
 
 
+@pytest.mark.rfc("8548:3.3-2", "8548:4.1-5", "8548:4.1-10")
 @pytest.mark.parametrize("role", "AB")
 @pytest.mark.parametrize("name", LEGAL)
 def test_odd_but_legal(field: Field, role: str, name: str) -> None:
@@ -154,6 +157,7 @@ def test_odd_but_legal(field: Field, role: str, name: str) -> None:
         assert MARKER not in facing.wire()
 
 
+@pytest.mark.rfc("8548:3.3-14")
 def test_data_behind_init2(field: Field) -> None:
     """RFC 8548 section 3.3: host B "MAY immediately begin transmitting"."""
     with face(field, "A", faults=Faults(with_init2=b"early")) as facing:

@@ -200,18 +200,53 @@ def opening(field: Field, block: bytes, config: Config = EITHER) -> None:
             assert not any(s.eno for s in rest)
 
 
+@pytest.mark.rfc(
+    "8547:4.1-8",
+    "8547:4.2-2",
+    "8547:4.2-3",
+    "8547:4.2-10",
+    "8547:4.2-11",
+    "8547:4.2-12",
+    "8547:4.2-13",
+    "8547:4.4-7",
+    "8547:4.4-8",
+    "8547:4.4-9",
+    "8547:4.4-10",
+    "8547:4.5-3",
+    "8547:4.6-3",
+    "8547:4.6-13",
+    "8547:4.8-3",
+    "8548:3.5-11",
+    "8548:3.5-13",
+    "8548:3.5-14",
+)
 @pytest.mark.parametrize("name", SYN_FORMS)
 def test_syn(field: Field, name: str) -> None:
     """Sections 4.1 to 4.5: what a listener answers, and what comes of it."""
     accepting(field, bytes.fromhex(SYN_FORMS[name]))
 
 
+@pytest.mark.rfc(
+    "8547:4.1-2",
+    "8547:4.1-7",
+    "8547:4.1-8",
+    "8547:4.2-2",
+    "8547:4.2-10",
+    "8547:4.4-7",
+    "8547:4.4-8",
+    "8547:4.5-1",
+    "8547:4.5-6",
+    "8547:4.6-2",
+    "8547:4.6-3",
+    "8547:4.8-3",
+)
 @pytest.mark.parametrize("name", SYN_ACK_FORMS)
 def test_syn_ack(field: Field, name: str) -> None:
     """Sections 4.1 to 4.6: what an active opener takes for an answer."""
     opening(field, bytes.fromhex(SYN_ACK_FORMS[name]))
 
 
+@pytest.mark.rfc("8547:4.2-8")
 @pytest.mark.parametrize("name", ["one TEP", "a", "z bits", "b", "two globals, a second"])
 @pytest.mark.parametrize("config", [AWARE, MANDATORY], ids=["aware", "mandatory"])
 def test_syn_to_an_aware_listener(field: Field, name: str, config: Config) -> None:
@@ -238,6 +273,7 @@ ACKS = {
 }
 
 
+@pytest.mark.rfc("8547:4.1-3", "8547:4.1-10", "8547:4.6-4")
 @pytest.mark.parametrize("name", ACKS)
 def test_third_segment(field: Field, name: str) -> None:
     """Section 4.1: "by its presence, acts as a one-bit acknowledgment"; figure 11 without."""
@@ -250,6 +286,7 @@ def test_third_segment(field: Field, name: str) -> None:
         matches(facing, wanted)
 
 
+@pytest.mark.rfc("8547:4.8-4", "8547:4.8-5")
 def test_figure_9(field: Field) -> None:
     """ENO<X,Y>, ENO<b=1,Y>, ENO<>: "according to TEP Y"."""
     with face(field, "B", teps=(0x21, 0x23)) as facing:

@@ -29,6 +29,18 @@ def agreed(peer: EnoPeer, report: dict[str, object], role: str) -> None:
     assert report["end"] == "fin" and "error" not in report
 
 
+@pytest.mark.rfc(
+    "8547:4.6-11",
+    "8547:5.1-1",
+    "8547:5.1-13",
+    "8548:3.2-4",
+    "8548:3.2-11",
+    "8548:3.3-1",
+    "8548:3.3-7",
+    "8548:3.3-11",
+    "8548:5-10",
+    "8548:5-12",
+)
 @pytest.mark.parametrize("family", "46")
 @pytest.mark.parametrize("size", SIZES)
 def test_echo(field: Field, echo: Listen, family: str, size: int) -> None:
@@ -67,6 +79,7 @@ def test_echo_by_the_peer(field: Field, family: str, size: int) -> None:
         assert (report["bytes_in"], report["bytes_out"]) == (size, size)
 
 
+@pytest.mark.rfc("8548:3.6-1", "8548:6-1", "8548:6-3", "8548:6-4", "8548:6-5")
 @pytest.mark.parametrize("role", "AB")
 @pytest.mark.parametrize("aead", AEADS)
 def test_each_aead(field: Field, aead: Aead, role: str) -> None:
@@ -80,6 +93,7 @@ def test_each_aead(field: Field, aead: Aead, role: str) -> None:
         assert facing.socket is not None and facing.socket.eno.aead is aead
 
 
+@pytest.mark.rfc("8548:3.3-13", "8548:4.1-7")
 @pytest.mark.parametrize("aead", AEADS)
 def test_preferences(field: Field, aead: Aead) -> None:
     """RFC 8548 section 3.3: host A's order is what it sends, host B's decides."""
@@ -95,6 +109,7 @@ def test_preferences(field: Field, aead: Aead) -> None:
         assert peer.keys is not None and peer.keys.aead == aead
 
 
+@pytest.mark.rfc("8548:3.7-2", "8548:3.7-3")
 @pytest.mark.parametrize("role", "AB")
 def test_pyeno_ends_first(field: Field, role: str) -> None:
     """RFC 8548 section 3.7: FINp on the last frame only; half-closed, pyeno reads on."""
@@ -112,6 +127,7 @@ def test_pyeno_ends_first(field: Field, role: str) -> None:
         peer.conn.wait_closed()
 
 
+@pytest.mark.rfc("8548:3.3-3")
 @pytest.mark.parametrize("role", "AB")
 def test_push(field: Field, role: str) -> None:
     """RFC 8548 section 3.3: "the segment containing the last byte of an Init1 or Init2

@@ -2,18 +2,15 @@
 
 import itertools
 import socket
-import threading
 from typing import Any
 
 import pytest
+from wire.capture import RST
 from wire.netns import Wire
-from wire.pairs import MARKER, TIMEOUT, dialled, pair, plain_listener, served
-from wire.peering import Field
+from wire.pairs import MARKER, dialled, pair, plain_listener, served
 from wire.programs import Command, Listen
-from wire.rfcpeer import EnoPeer
 
-import pyeno
-from pyeno import Config, Reason, Role
+from pyeno import Config, Reason
 from pyeno.errors import EncryptionRequiredError
 
 pytestmark = pytest.mark.wire
@@ -26,6 +23,7 @@ _ports = itertools.count(6100)
 # paragraphs: "a per-connection mandatory encryption mode that automatically aborts")
 
 
+@pytest.mark.rfc("8547:4.7-23")
 def test_opener_requires(wire: Wire) -> None:
     """The peer has no ENO: reset, and the application's data never leaves."""
     with plain_listener(wire) as listener, wire.capture(wire.b) as seen:
@@ -39,10 +37,16 @@ def test_opener_requires(wire: Wire) -> None:
     assert not any(s.payload for s in seen.segments)
 
 
+@pytest.mark.rfc("8547:4.7-23")
 def test_listener_requires(wire: Wire) -> None:
     """Data that a plain opener has already sent is not delivered either."""
-    with served(wire, REQUIRE) as listener, wire.a.socket() as plain:
+    with (
+        served(wire, REQUIRE) as listener,
+        wire.a.socket() as plain,
+        wire.capture() as seen,
+    ):
         plain.connect(listener.getsockname())
+        plain_address = plain.getsockname()
         plain.sendall(MARKER)
         accepted, _ = listener.accept()
         for use in (
@@ -54,6 +58,7 @@ def test_listener_requires(wire: Wire) -> None:
         accepted.close()
         with pytest.raises(ConnectionResetError):
             plain.recv(1)
+    assert {s.source for s in seen.segments if s.payload} == {plain_address}
 
 
 def test_both_require(wire: Wire) -> None:
@@ -119,6 +124,7 @@ def test_commands_without_eno_opposite(wire: Wire) -> None:
 AWARE: list[Any] = [False, True, "mandatory"]
 
 
+@pytest.mark.rfc("8547:4.2-7", "8547:4.2-8")
 @pytest.mark.parametrize(("one", "two"), [*itertools.product(AWARE, AWARE)])
 def test_application_aware(wire: Wire, one: Any, two: Any) -> None:
     """Each sees the other's bit; "mandatory" disables ENO unless the other is aware."""
@@ -153,9 +159,52 @@ def test_commands_aware(wire: Wire, aware: list[str]) -> None:
             assert theirs["reason"] == (None if aware else "peer-not-aware")
 
 
+@pytest.mark.parametrize("opener", [True, False], ids=["opener", "listener"])
+def test_required_and_mandatory(wire: Wire, opener: bool) -> None:
+    """Refused with the reason, before a byte of application data; the peer is unaware."""
+    strict, lax = Config(require=True, app_aware="mandatory"), Config()
+    with served(wire, lax if opener else strict) as listener, wire.capture() as seen:
+        address = listener.getsockname()[:2]
+        if opener:
+            with pytest.raises(EncryptionRequiredError, match="peer-not-aware") as caught:
+                dialled(wire, address, strict)
+            assert caught.value.reason is Reason.PEER_NOT_AWARE
+            accepted, _ = listener.accept()
+            with accepted, pytest.raises(ConnectionResetError):
+                accepted.recv(1)
+        else:
+            with dialled(wire, address, lax) as opened, listener.accept()[0] as accepted:
+                with pytest.raises(EncryptionRequiredError, match="peer-not-aware"):
+                    accepted.sendall(MARKER)
+                assert accepted.eno.reason is Reason.PEER_NOT_AWARE
+                with pytest.raises(ConnectionResetError):
+                    opened.recv(1)
+        seen.wait(lambda segments: any(s.flags & RST for s in segments))
+    assert not any(s.payload for s in seen.segments)
+
+
+@pytest.mark.parametrize("opener", [True, False], ids=["opener", "listener"])
+def test_commands_required_and_mandatory(wire: Wire, opener: bool) -> None:
+    port = next(_ports)
+    strict = ["--require", "--app-aware=mandatory"]
+    with Listen(wire.b, port, "--echo", *([] if opener else strict)) as listen:
+        words = ["connect", "--json", *(strict if opener else []), f"{wire.b.ip4}:{port}"]
+        with wire.capture() as seen, Command(wire.a, *words) as connect:
+            connect.type(MARKER, end=True)
+            assert connect.ended() == 1 and not connect.output
+            report = connect.reports[0] if opener else listen.next_report()
+        assert (report["reason"], report["encrypted"]) == ("peer-not-aware", False)
+        assert report["end"] == "reset" and report["bytes_out"] == 0
+        assert "peer-not-aware" in report["error"]
+        # the lax opener's data is its own affair; the strict side sends none
+        refusing = [s for s in seen.segments if opener or s.source[1] == port]
+        assert refusing and not any(s.payload for s in refusing)
+
+
 # -- roles (RFC 8547 section 4.3)
 
 
+@pytest.mark.rfc("8547:4.3-4")
 def test_role_b_to_a_listener(wire: Wire) -> None:
     """Two hosts with b = 1: plain TCP."""
     with pair(wire, Config(role_b=True)) as (a, b):
@@ -163,32 +212,13 @@ def test_role_b_to_a_listener(wire: Wire) -> None:
         assert b.eno.reason is Reason.SAME_ROLE
 
 
-@pytest.mark.parametrize("role_b", [False, True])
-def test_simultaneous_open(field: Field, role_b: bool) -> None:
-    """Figure 12: exactly one of two active openers has b = 1 and is host B."""
+def test_commands_role_b(wire: Wire) -> None:
+    """Simultaneous opens are in test_simultaneous.py."""
     port = next(_ports)
-    peer = EnoPeer(field.host, source=field.theirs(), b=int(not role_b))
-    peer.cross((field.ours(), port), port + 500)
-    opened: list[pyeno.Socket] = []
-
-    def connect() -> None:
-        with pyeno.create_connection(
-            (field.theirs(), port + 500),
-            TIMEOUT,
-            (field.ours(), port),
-            config=Config(role_b=role_b),
-        ) as ours:
-            opened.append(ours)
-            ours.sendall(MARKER)
-            assert ours.recv(100) == b"crossed" and ours.recv(1) == b""
-            assert ours.eno.role is (Role.B if role_b else Role.A)
-            assert ours.eno.session_id == peer.session_id
-
-    thread = threading.Thread(target=lambda: field.call(connect))
-    thread.start()
-    peer.wait_open(TIMEOUT).handshake()
-    assert peer.recv_exactly(len(MARKER)) == MARKER
-    peer.send(b"crossed")
-    peer.finish()
-    thread.join()
-    assert opened and opened[0].fileno() == -1
+    with Listen(wire.b, port, "--echo") as listen:
+        target = f"{wire.b.ip4}:{port}"
+        with Command(wire.a, "connect", "--json", "--role-b", target) as connect:
+            connect.type(MARKER, end=True)
+            assert connect.ended() == 0 and connect.output == MARKER
+            assert connect.reports[0]["reason"] == "syn-ack-without-eno"
+            assert listen.next_report()["reason"] == "same-role"

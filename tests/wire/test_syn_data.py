@@ -92,6 +92,19 @@ def _acknowledged(conn: Connection) -> set[int]:
     return {(s.ack - conn.iss - 1) % (1 << 32) for s in conn.received if s.syn}
 
 
+@pytest.mark.rfc(
+    "8547:4.7-5",
+    "8547:4.7-6",
+    "8547:4.7-7",
+    "8547:4.7-8",
+    "8547:4.7-9",
+    "8547:4.7-11",
+    "8547:4.7-12",
+    "8547:4.7-13",
+    "8547:4.7-14",
+    "8547:4.7-15",
+    "8547:4.7-16",
+)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("kind", ["pyeno", "options", "plain"])
 @pytest.mark.parametrize("cookie", [False, True], ids=["bare", "with-cookie"])
@@ -131,6 +144,7 @@ def test_data_is_discarded(
         control.abort()
 
 
+@pytest.mark.rfc("8547:4.7-11", "8547:4.7-13", "8547:4.7-14", "8547:4.7-16")
 @pytest.mark.parametrize("mode", ["off", "all-no-cookie"])
 def test_a_peer_that_insists(field: Field, fastopen: Callable[[str], None], mode: str) -> None:
     """pyeno's listeners answer "as if the received SYN segment contained no data"."""
@@ -239,6 +253,7 @@ def _fast(wire: Wire, target: Any, data: bytes) -> kernel.Result:
         return kernel.result(sock)
 
 
+@pytest.mark.rfc("8547:4.7-3", "8547:4.7-4")
 @pytest.mark.parametrize("data", [EARLY, b""], ids=["data", "no-data"])
 def test_msg_fastopen_goes_without_eno(wire: Wire, far: socket.socket, data: bytes) -> None:
     """Whether the SYN asks for a cookie, carries one, or data without one."""
@@ -257,6 +272,7 @@ def test_msg_fastopen_goes_without_eno(wire: Wire, far: socket.socket, data: byt
     assert [bool(s.payload) for s in seen.syns()] == [False, bool(data), bool(data)]
 
 
+@pytest.mark.rfc("8547:4.7-3", "8547:4.7-4", "8547:4.7-21")
 def test_pyeno_sockets_refuse_it(wire: Wire, far: socket.socket) -> None:
     """Before a segment leaves: they send application data over nothing but a verdict."""
     target = far.getsockname()
