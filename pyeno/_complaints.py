@@ -53,6 +53,14 @@ def stream(fault: int, offset: int, clen: int) -> PyenoError:
     return RemoteProtocolError(f"stream offset {offset}: {what}; abort the connection")
 
 
+def unknown_scheme(tep: int) -> ValueError:
+    return ValueError(f"TEP {tep:#04x} has no key agreement here; use 0x21 to 0x24")
+
+
+def private_key() -> ValueError:
+    return ValueError("the private key is not from 1 to the curve's order less 1; draw another")
+
+
 def low_order() -> RemoteProtocolError:
     return RemoteProtocolError(
         "the remote public key gives the all-zero shared secret (RFC 8548 section 5); "
@@ -60,9 +68,23 @@ def low_order() -> RemoteProtocolError:
     )
 
 
-def public_key_len(got: int) -> RemoteProtocolError:
+def public_key_len(got: int, need: int) -> RemoteProtocolError:
     return RemoteProtocolError(
-        f"the remote public key has {got} bytes, X25519 needs 32 (RFC 8548 section 5); "
+        f"the remote public key has {got} bytes, this TEP's have {need} (RFC 8548 section 5); "
+        "abort the connection"
+    )
+
+
+def not_compressed(octet: int) -> RemoteProtocolError:
+    return RemoteProtocolError(
+        f"the remote public key begins 0x{octet:02x}, a compressed point 0x02 or 0x03 "
+        "(RFC 8548 section 5); abort the connection"
+    )
+
+
+def not_on_curve() -> RemoteProtocolError:
+    return RemoteProtocolError(
+        "the remote public key is no point of this TEP's curve (RFC 8548 section 5); "
         "abort the connection"
     )
 

@@ -1,6 +1,7 @@
 """Who computes what: libsodium (in PyNaCl), libcrypto, ``cryptography``.
 
-The one table of AEAD providers.  AES-128-GCM is REQUIRED (RFC 8548 table 3)
+The one table of providers.  Curve25519 is libsodium's in the compiled core;
+every other curve is ``cryptography``'s.  AES-128-GCM is REQUIRED (RFC 8548 table 3)
 and libsodium lacks it, so it comes from the libcrypto that Python itself has
 loaded, or else from ``cryptography``.
 
@@ -18,7 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from pyeno.constants import Aead
+from pyeno.constants import ECDHE, Aead, Tep
 
 
 def _find_sodium() -> str:
@@ -169,6 +170,31 @@ def providers() -> dict[Aead, str]:
     if backend == "pure":
         return dict.fromkeys(Aead, CRYPTOGRAPHY)
     return {aead: str(plan(aead)) for aead in Aead}
+
+
+@cache
+def has_curve(tep: int) -> bool:
+    """Whether keys can be agreed by this TEP (RFC 8548 section 5)."""
+    if agreement_provider(tep) == LIBSODIUM:
+        return True
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    from pyeno._curves import CURVES
+
+    curve, size = CURVES[tep], ECDHE[tep].secret_len
+    try:
+        curve.load(bytearray(curve.head + (1).to_bytes(size, "big") + curve.tail))
+    except UnsupportedAlgorithm:  # what OpenSSL's relatives say of Curve448
+        return False
+    return True
+
+
+def agreement_provider(tep: int) -> str:
+    """Who agrees keys by this TEP, under the chosen backend."""
+    from pyeno._backend import backend
+
+    curve25519 = tep == Tep.TCPCRYPT_ECDHE_Curve25519
+    return LIBSODIUM if curve25519 and backend == "native" else CRYPTOGRAPHY
 
 
 def default_aeads() -> tuple[Aead, ...]:

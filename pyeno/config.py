@@ -13,8 +13,15 @@ from os import PathLike
 from typing import Any, Literal, TypeVar
 
 from pyeno import tep
-from pyeno._crypto import default_aeads, providers
-from pyeno.constants import ENO_OPTION_MAX, FRAME_DATA_MAX, RESUME_NONCE_MAX, Aead, Tep
+from pyeno._crypto import agreement_provider, default_aeads, has_curve, providers
+from pyeno.constants import (
+    ECDHE,
+    ENO_OPTION_MAX,
+    FRAME_DATA_MAX,
+    RESUME_NONCE_MAX,
+    Aead,
+    Tep,
+)
 from pyeno.errors import ConfigError
 
 Number = TypeVar("Number", Tep, Aead)
@@ -113,6 +120,12 @@ class Config:
         teps = _listed("teps", self.teps, tep.names())
         if len(teps) > ENO_OPTION_MAX - 3:
             raise ConfigError(f"teps: {len(teps)} TEPs do not fit one option; at most 37")
+        for number in teps:
+            if number in ECDHE and not has_curve(number):
+                raise ConfigError(
+                    f"teps: {agreement_provider(number)} cannot compute {tep.name(number)} "
+                    "here; leave it out, or pip install --force-reinstall cryptography"
+                )
         aeads = _listed("aeads", self.aeads or default_aeads(), aead_names())  # [8547:5-5]
         if not isinstance(self.app_aware, bool) and self.app_aware != "mandatory":
             raise ConfigError(

@@ -1,7 +1,7 @@
 """The numbers of RFC 8547 and RFC 8548, under the RFCs' own names."""
 
 from enum import Enum, IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 # RFC 8547 section 4.1, figures 1 and 4
 ENO_KIND: Final = 69
@@ -65,6 +65,30 @@ class Tep(IntEnum):
     TCPCRYPT_ECDHE_P521 = 0x22
     TCPCRYPT_ECDHE_Curve25519 = 0x23
     TCPCRYPT_ECDHE_Curve448 = 0x24
+
+
+class Ecdhe(NamedTuple):
+    """How long a key-agreement scheme's keys are, in bytes (RFC 8548 section 5)."""
+
+    secret_len: int
+    """private keys, and ES"""
+    public_len: int
+    """the bare public key: a compressed point, or a u coordinate"""
+    pubkey_len: int = 0
+    """what the field of that name says, which counts its own two bytes; 0: no such field"""
+
+    @property
+    def pub_len(self) -> int:
+        """Pub_A and Pub_B as transmitted."""
+        return self.pubkey_len or self.public_len
+
+
+ECDHE: Final[dict[int, Ecdhe]] = {
+    Tep.TCPCRYPT_ECDHE_P256: Ecdhe(32, 33, 35),
+    Tep.TCPCRYPT_ECDHE_P521: Ecdhe(66, 67, 69),
+    Tep.TCPCRYPT_ECDHE_Curve25519: Ecdhe(32, 32),
+    Tep.TCPCRYPT_ECDHE_Curve448: Ecdhe(56, 56),
+}
 
 
 class Aead(IntEnum):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pyeno import attach, entropy, kernel, mounts
+from pyeno.constants import ECDHE
 from pyeno.errors import KernelError
 
 # TCP_BPF_SOCK_OPS_CB_FLAGS in bpf_setsockopt
@@ -190,6 +191,23 @@ def _check_aeads() -> Check:
     return Check("aeads", False, "none", "pip install --upgrade PyNaCl cryptography")
 
 
+def _check_teps() -> Check:
+    """RFC 8548 table 2; which of them are offered is for ``Config.teps`` to say."""
+    from pyeno import tep
+    from pyeno._crypto import agreement_provider, has_curve
+
+    able = [
+        f"{tep.name(number)} by {agreement_provider(number)}"
+        for number in ECDHE
+        if has_curve(number)
+    ]
+    lacking = [tep.name(number) for number in ECDHE if not has_curve(number)]
+    if lacking:
+        mend = "pip install --force-reinstall cryptography"
+        return Check("teps", False, f"{', '.join(able)}; no {', '.join(lacking)}", mend)
+    return Check("teps", True, ", ".join(able))
+
+
 def _check_demo_tools() -> Check:
     packages = {"ip": "iproute2", "tcpdump": "tcpdump"}
     missing = [package for tool, package in packages.items() if not shutil.which(tool)]
@@ -211,5 +229,6 @@ _CHECKS: Final = (
     _check_backend,
     _check_entropy,
     _check_aeads,
+    _check_teps,
     _check_demo_tools,
 )

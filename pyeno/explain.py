@@ -12,6 +12,7 @@ from pyeno._values import Buffer, Suboption
 from pyeno.constants import (
     AEAD_TAG_LEN,
     CONTROL_REKEY,
+    ECDHE,
     FRAME_HEADER_LEN,
     INIT1_MAGIC,
     INIT2_MAGIC,
@@ -29,13 +30,6 @@ TEP_NAMES: dict[int, str] = {
     Tep.TCPCRYPT_ECDHE_Curve25519: "tcpcrypt Curve25519",
     Tep.TCPCRYPT_ECDHE_Curve448: "tcpcrypt Curve448",
 }
-PUBLIC_LEN: dict[int, int] = {
-    Tep.TCPCRYPT_ECDHE_P256: 35,
-    Tep.TCPCRYPT_ECDHE_P521: 69,
-    Tep.TCPCRYPT_ECDHE_Curve25519: 32,
-    Tep.TCPCRYPT_ECDHE_Curve448: 56,
-}
-"""Bytes of Pub_A and Pub_B (RFC 8548 section 5), two bytes of length included."""
 _RESUME_HALF = 9
 
 
@@ -132,7 +126,8 @@ def init(head: Buffer, tep: int) -> Init | None:
         sizes.append((2, f"sym_cipher: {_ciphers(head[8:10])}"))
     sizes.append((N_A_LEN if first else N_B_LEN, f"N_{letter}"))
     at = sum(size for size, _ in sizes)
-    sizes.append((PUBLIC_LEN.get(tep, len(head) - at), f"Pub_{letter}: {tep_name(tep)}"))
+    size = ECDHE[tep].pub_len if tep in ECDHE else len(head) - at
+    sizes.append((size, f"Pub_{letter}: {tep_name(tep)}"))
     fields = _cut(head, sizes)
     used = sum(len(field.octets) for field in fields)
     if used < len(head):

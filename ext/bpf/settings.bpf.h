@@ -53,7 +53,8 @@ static __always_inline int eno_set_raw(struct eno_work *w)
 {
 	__builtin_memcpy(w->want.raw.at, w->options, ENO_OPTION_MAX);
 	eno_parse_bytes(w, &w->local, &w->want.raw, w->options_len);
-	if (w->options_len && w->local.reason)
+	/* section 4.2: "at most one ENO suboption in this range" [8547:4.2-1] */
+	if (w->options_len && (w->local.reason || w->local.explicit_global > 1))
 		return -ENO_EINVAL;
 	eno_name_teps(&w->local, w->want.raw_set);
 	w->want.raw_len = w->options_len;

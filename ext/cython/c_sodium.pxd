@@ -1,6 +1,7 @@
 cdef extern from "sodium.h" nogil:
     ctypedef struct sodium_t "struct sodium":
         void (*randombytes_buf)(void *data, size_t len)
+        int (*is_zero)(const unsigned char *data, size_t len)
     sodium_t sodium
     const char *sodium_bind(const char *path)
 

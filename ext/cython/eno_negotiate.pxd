@@ -10,6 +10,6 @@ cdef extern from "eno_negotiate.h" nogil:
     eno_u8 eno_offer(eno_u8 *option, const eno_u8 *teps, eno_u8 count, eno_u8 value)
     eno_reason eno_choose(const eno_syn *remote, const eno_u8 *teps, eno_u8 count,
                           bint self_aware, bint mandatory_aware, eno_u8 *option, eno_u8 *len)
-    void eno_ignore_other_halves(eno_syn *remote, const eno_u8 *half)
+    void eno_ignore_other_halves(const eno_syn *local, eno_syn *remote, const eno_u8 *half)
     void eno_negotiate(const eno_syn *local, const eno_syn *remote, bint mandatory_aware,
                        eno_outcome *out)

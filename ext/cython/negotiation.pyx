@@ -113,7 +113,7 @@ def negotiate(sent, received, *, mandatory=False, remote_half=None):
     eno_syn_parse(&remote)
     if remote_half is not None:
         load_half(remote_half, half)
-        eno_ignore_other_halves(&remote, half)
+        eno_ignore_other_halves(&local, &remote, half)
     eno_negotiate(&local, &remote, mandatory, &out)
     role = ROLE_B if out.local_b else ROLE_A
     if out.reason != ENO_NEGOTIATED:

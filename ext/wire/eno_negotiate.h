@@ -105,13 +105,17 @@ ENO_INLINE void eno_ignore_other_half(struct eno_syn *remote, eno_u8 tep,
 }
 
 /* The same for whichever TEP this host proposed. */
-ENO_INLINE void eno_ignore_other_halves(struct eno_syn *remote,
+ENO_INLINE void eno_ignore_other_halves(const struct eno_syn *local, struct eno_syn *remote,
 					const eno_u8 half[TCPCRYPT_RESUME_HALF])
 {
 	eno_u8 tep;
 
-	for (tep = TCPCRYPT_TEP_FIRST; tep <= TCPCRYPT_TEP_LAST; tep++)
-		eno_ignore_other_half(remote, tep, half);
+	for (tep = TCPCRYPT_TEP_FIRST; tep <= TCPCRYPT_TEP_LAST; tep++) {
+		const struct eno_suboption *s = eno_find_tep(local, tep);
+
+		if (s && eno_tcpcrypt_proposes(s))
+			eno_ignore_other_half(remote, tep, half);
+	}
 }
 
 /* Section 4.6: what a received SYN-form option alone rules out. */

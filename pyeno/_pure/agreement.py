@@ -1,32 +1,63 @@
-"""X25519 on secrets: the pure twin of ``pyeno._native.agreement``."""
+"""Key agreement: the pure twin of ``pyeno._native.agreement``."""
 
-from typing import Final
-
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from typing import Any, NoReturn, final
 
 import pyeno._complaints as say
+from pyeno._curves import CURVES
 from pyeno._pure.secret import Secret, octets
 from pyeno._values import Buffer
-
-X25519_LEN: Final = 32
-
-
-def _private(secret: Secret) -> X25519PrivateKey:
-    return X25519PrivateKey.from_private_bytes(secret.data("private key", X25519_LEN))
+from pyeno.constants import ECDHE
 
 
-def x25519_public(private: Secret) -> bytes:
-    return _private(private).public_key().public_bytes_raw()
+@final
+class KeyPair:
+    __slots__ = ("_key", "_public", "_tep")
 
+    def __init__(self, tep: int, private: Secret) -> None:
+        if tep not in ECDHE:
+            raise say.unknown_scheme(tep)
+        curve, key = CURVES[tep], private.data("private key", ECDHE[tep].secret_len)
+        buffer = bytearray(curve.head + key + curve.tail)
+        buffer[len(curve.head)] &= curve.mask
+        try:
+            loaded: Any = curve.load(buffer)
+        except ValueError:
+            raise say.private_key() from None
+        finally:
+            buffer[:] = bytes(len(buffer))
+        self._tep, self._key, self._public = tep, loaded, curve.public(loaded)
 
-def x25519(private: Secret, public: Buffer) -> Secret:
-    key = _private(private)
-    point = octets(public)
-    if len(point) != X25519_LEN:
-        raise say.public_key_len(len(point))
-    try:
-        es = key.exchange(X25519PublicKey.from_public_bytes(bytes(point)))
-    except ValueError:
-        # OpenSSL refuses the all-zero shared secret (RFC 7748 section 6)
-        raise say.low_order() from None
-    return Secret(es)
+    def __repr__(self) -> str:
+        return "<KeyPair: wiped>" if self._key is None else f"<KeyPair: TEP {self._tep:#04x}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a KeyPair cannot be pickled or copied")
+
+    @property
+    def public(self) -> bytes:
+        return self._public
+
+    def exchange(self, public: Buffer) -> Secret:
+        if self._key is None:
+            raise say.wiped("KeyPair")
+        curve, remote = CURVES[self._tep], bytes(octets(public))
+        if len(remote) != ECDHE[self._tep].public_len:
+            raise say.public_key_len(len(remote), ECDHE[self._tep].public_len)
+        if curve.starts and remote[0] not in curve.starts:
+            raise say.not_compressed(remote[0])
+        try:
+            point = curve.decode(remote)
+        except ValueError:
+            raise say.not_on_curve() from None
+        try:
+            es = curve.exchange(self._key, point)
+        except ValueError:
+            raise say.low_order() from None
+        # "MUST check whether the computed Diffie-Hellman shared secret is the all-zero
+        # value and abort if so"; OpenSSL's status is not relied on [8548:5-7]
+        if not curve.starts and not any(es):
+            raise say.low_order()
+        return Secret(es)
+
+    def wipe(self) -> None:
+        self._key = None

@@ -141,10 +141,11 @@ def _checked_half(half: Buffer) -> bytes:
     return given
 
 
-def _ignored(sub: Suboption, half: bytes | None) -> bool:
-    """RFC 8548 section 3.5: resumption data that do not answer this host's."""
-    proposes = sub.tep in _TCPCRYPT and _proposes_resumption(sub)
-    return half is not None and proposes and sub.data[:_RESUME_HALF] != half
+def _ignored(ours: Suboption, sub: Suboption, half: bytes) -> bool:
+    """RFC 8548 section 3.5: "with the same TEP and an identifier-half that does not
+    match" this host's proposal."""
+    both = _proposes_resumption(ours) and _proposes_resumption(sub)
+    return both and sub.tep in _TCPCRYPT and sub.data[:_RESUME_HALF] != half
 
 
 def negotiate(
@@ -173,9 +174,11 @@ def negotiate(
         return Outcome(reason, role)
     a, b = (remote, local) if role is Role.B else (local, remote)
     only_a, only_b = _only(a), _only(b)
-    theirs = only_a if role is Role.B else only_b
-    for sub in [sub for sub in theirs.values() if _ignored(sub, half)]:
-        del theirs[sub.tep]
+    if half is not None:
+        ours, theirs = (only_b, only_a) if role is Role.B else (only_a, only_b)
+        for tep in ours.keys() & theirs.keys():
+            if _ignored(ours[tep], theirs[tep], half):
+                del theirs[tep]
     # section 4.5: the last valid TEP identifier in host B's option
     for sub in reversed(b.teps):
         if sub.tep in only_a and sub.tep in only_b and _pair_valid(only_a[sub.tep], sub):

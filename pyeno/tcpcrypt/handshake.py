@@ -17,7 +17,7 @@ from typing import NamedTuple
 from pyeno._values import Buffer
 from pyeno.constants import INIT1_MAGIC, INIT2_MAGIC, N_A_LEN, N_B_LEN, Role
 from pyeno.errors import LocalProtocolError, RemoteProtocolError
-from pyeno.tcpcrypt.agreement import Secret
+from pyeno.tcpcrypt.agreement import KeyPair, Secret
 from pyeno.tcpcrypt.messages import (
     Init1,
     Init2,
@@ -27,7 +27,7 @@ from pyeno.tcpcrypt.messages import (
     parse_init1,
     parse_init2,
 )
-from pyeno.tcpcrypt.schemes import SCHEMES, KeyPair, Randomness
+from pyeno.tcpcrypt.schemes import Randomness, bare_public, encode_public, generate
 
 
 class Agreed(NamedTuple):
@@ -62,7 +62,7 @@ class Handshake:
         self.role = role
         self.state = HandshakeState.START
         self.aeads = aeads
-        self._scheme = SCHEMES[tep]
+        self._tep = tep
         self._randomness = randomness
         self._received = bytearray()
         self._keys: KeyPair | None = None
@@ -74,8 +74,9 @@ class Handshake:
             raise LocalProtocolError(f"handshake: start() again, state is {self.state.value}")
         if self.role is Role.B:  # [8548:3.3-1]
             return b""
-        keys = self._scheme.generate(self._randomness)  # [8547:5-7] [8548:3.3-4]
-        init1 = encode_init1(Init1(self.aeads, self._randomness.public(N_A_LEN), keys.public))
+        keys = generate(self._tep, self._randomness)  # [8547:5-7] [8548:3.3-4]
+        pub_a = encode_public(self._tep, keys.public)
+        init1 = encode_init1(Init1(self.aeads, self._randomness.public(N_A_LEN), pub_a))
         self._keys, self._sent = keys, init1
         self.state = HandshakeState.INIT1_SENT
         return init1
@@ -120,7 +121,7 @@ class Handshake:
         self._received = bytearray()
 
     def _consume_init1(self, message: bytes) -> tuple[Agreed, bytes]:
-        init1 = parse_init1(message, self._scheme.public_len)
+        init1 = parse_init1(message, self._tep)
         # [8548:3.3-13, 4.1-7]
         cipher = next((aead for aead in self.aeads if aead in init1.ciphers), None)
         if cipher is None:
@@ -128,17 +129,18 @@ class Handshake:
                 f"Init1: sym_cipher_list {_listing(init1.ciphers)} at stream offset 9 has "
                 f"none of {_listing(self.aeads)}; allow one of them in Config.aeads"
             )
-        keys = self._scheme.generate(self._randomness)
+        keys = generate(self._tep, self._randomness)
         try:
-            es = keys.exchange(init1.pub_a)
+            es = keys.exchange(bare_public(self._tep, init1.pub_a))
         finally:
             keys.wipe()
         n_b = self._randomness.public(N_B_LEN)
-        reply = encode_init2(Init2(cipher, n_b, keys.public))
+        pub_b = encode_public(self._tep, keys.public, init1.pub_a)
+        reply = encode_init2(Init2(cipher, n_b, pub_b))
         return Agreed(es, init1.n_a, message, reply, cipher), reply
 
     def _consume_init2(self, message: bytes) -> tuple[Agreed, bytes]:
-        init2 = parse_init2(message, self._scheme.public_len)
+        init2 = parse_init2(message, self._tep)
         # "If host A receives Init2 with a sym_cipher value that was not present
         # in the sym_cipher_list it previously transmitted in Init1, it MUST
         # abort" (section 3.3) [8548:3.3-15]
@@ -149,8 +151,8 @@ class Handshake:
             )
         if self._keys is None:
             raise LocalProtocolError("handshake: Init2 before start()")
-        es = self._keys.exchange(init2.pub_b)
-        n_a = parse_init1(self._sent, self._scheme.public_len).n_a
+        es = self._keys.exchange(bare_public(self._tep, init2.pub_b))
+        n_a = parse_init1(self._sent, self._tep).n_a
         return Agreed(es, n_a, self._sent, message, init2.cipher), b""
 
 

@@ -1,19 +1,21 @@
 """Init1 and Init2, byte by byte (RFC 8548 section 4.1).
 
 ``encode_*`` and ``parse_*`` stand side by side and read like the figures.
-Lengths that the TEP determines (N_A, N_B, public keys) come from the caller.
+How public keys are written is the TEP's affair (section 5); the caller names it.
 """
 
 import struct
 from typing import NamedTuple
 
 from pyeno._values import Buffer
-from pyeno.constants import INIT1_MAGIC, INIT2_MAGIC, N_A_LEN, N_B_LEN
+from pyeno.constants import ECDHE, INIT1_MAGIC, INIT2_MAGIC, N_A_LEN, N_B_LEN
 from pyeno.errors import RemoteProtocolError
 
 INIT_MAX = 1 << 16
 """Longest Init message taken, "ignored" field included: room to grow, no way
 to make a host buffer without end."""
+
+PUBKEY_LEN_LEN = 2
 
 _HEADER = struct.Struct(">LL")
 
@@ -24,6 +26,7 @@ class Init1(NamedTuple):
     ciphers: tuple[int, ...]
     n_a: bytes
     pub_a: bytes
+    """as transmitted"""
 
 
 class Init2(NamedTuple):
@@ -32,6 +35,7 @@ class Init2(NamedTuple):
     cipher: int
     n_b: bytes
     pub_b: bytes
+    """as transmitted"""
 
 
 def _magic_name(magic: int) -> str:
@@ -80,6 +84,24 @@ class _Cursor:
         part, self.at = self.message[self.at : end], end
         return part
 
+    def pull_public(self, tep: int, field: str) -> bytes:
+        """Pub_A or Pub_B, with the two bytes of pubkey_len where the TEP has them.
+
+        The figure of section 5 counts them in; a sender that counts the key alone
+        is understood too. [8548:5-3, 5-9]
+        """
+        scheme, at = ECDHE[tep], self.at
+        if not scheme.pubkey_len:
+            return self.pull(scheme.public_len, field)
+        prefix = self.pull(PUBKEY_LEN_LEN, f"{field}'s pubkey_len")
+        length = int.from_bytes(prefix, "big")
+        if length not in (scheme.pubkey_len, scheme.public_len):
+            raise RemoteProtocolError(
+                f"{self.name}: {field}'s pubkey_len at offset {at} is {length}, this TEP's "
+                f"is {scheme.pubkey_len} (RFC 8548 section 5); connection aborted"
+            )
+        return prefix + self.pull(scheme.public_len, field)
+
 
 def encode_init1(init1: Init1) -> bytes:
     """Init1 with an empty "ignored" field, as section 4.1 demands of senders.
@@ -93,12 +115,12 @@ def encode_init1(init1: Init1) -> bytes:
     return _HEADER.pack(INIT1_MAGIC, _HEADER.size + len(body)) + body  # [8548:4.1-1]
 
 
-def parse_init1(message: bytes, pub_len: int) -> Init1:
+def parse_init1(message: bytes, tep: int) -> Init1:
     """Fields of a whole Init1; bytes after Pub_A are ignored (section 4.1). [8548:4.1-5]"""
     cursor = _Cursor(message, "Init1")
     nciphers = cursor.pull(1, "nciphers")[0]
     ciphers = struct.unpack(f">{nciphers}H", cursor.pull(2 * nciphers, "sym_cipher list"))
-    return Init1(ciphers, cursor.pull(N_A_LEN, "N_A"), cursor.pull(pub_len, "Pub_A"))
+    return Init1(ciphers, cursor.pull(N_A_LEN, "N_A"), cursor.pull_public(tep, "Pub_A"))
 
 
 def encode_init2(init2: Init2) -> bytes:
@@ -108,8 +130,8 @@ def encode_init2(init2: Init2) -> bytes:
     return _HEADER.pack(INIT2_MAGIC, _HEADER.size + len(body)) + body  # [8548:4.1-6]
 
 
-def parse_init2(message: bytes, pub_len: int) -> Init2:
+def parse_init2(message: bytes, tep: int) -> Init2:
     """Fields of a whole Init2; bytes after Pub_B are ignored (section 4.1). [8548:4.1-10]"""
     cursor = _Cursor(message, "Init2")
     cipher = int.from_bytes(cursor.pull(2, "sym_cipher"), "big")
-    return Init2(cipher, cursor.pull(N_B_LEN, "N_B"), cursor.pull(pub_len, "Pub_B"))
+    return Init2(cipher, cursor.pull(N_B_LEN, "N_B"), cursor.pull_public(tep, "Pub_B"))

@@ -1,10 +1,13 @@
-"""Key-agreement schemes, one per tcpcrypt TEP (RFC 8548 section 5)."""
+"""Ephemeral keys and how they are written, by TEP (RFC 8548 section 5)."""
 
-from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from pyeno.constants import Tep
-from pyeno.tcpcrypt.agreement import Secret, x25519, x25519_public
+from pyeno.constants import ECDHE
+from pyeno.errors import LocalProtocolError
+from pyeno.tcpcrypt.agreement import KeyPair, Secret
+from pyeno.tcpcrypt.messages import PUBKEY_LEN_LEN
+
+_DRAWS = 64
 
 
 class Randomness(Protocol):
@@ -17,43 +20,37 @@ class Randomness(Protocol):
         """Bytes that stay here: private keys."""
 
 
-class KeyPair(Protocol):
-    """One ephemeral key pair: used for one exchange, then wiped."""
+def generate(tep: int, randomness: Randomness) -> KeyPair:
+    """A fresh key pair: "short-lived values that MUST be refreshed frequently".
 
-    @property
-    def public(self) -> bytes:
-        """Pub_A or Pub_B as transmitted."""
-
-    def exchange(self, public: bytes) -> Secret:
-        """ES; raises RemoteProtocolError if the peer's key fails validation."""
-
-    def wipe(self) -> None:
-        """Forget the private key."""
-
-
-class Curve25519:
-    """ECDHE-Curve25519: 32 bytes, no length prefix."""
-
-    PUBLIC_LEN = 32
-
-    def __init__(self, randomness: Randomness) -> None:
-        self._private = randomness.secret(32)
-        self.public = x25519_public(self._private)
-
-    def exchange(self, public: bytes) -> Secret:
-        return x25519(self._private, public)
-
-    def wipe(self) -> None:
-        self._private.wipe()
+    A scalar is drawn again until it is from 1 to the order less 1, which favours
+    none (FIPS 186-5 section A.2.2); of 2^32 draws one is refused.
+    """
+    for _ in range(_DRAWS):
+        private = randomness.secret(ECDHE[tep].secret_len)
+        try:
+            return KeyPair(tep, private)
+        except ValueError:
+            continue
+        finally:
+            private.wipe()
+    raise LocalProtocolError(
+        f"{_DRAWS} draws in a row gave no private key: what serves as randomness is not random"
+    )
 
 
-class Scheme(NamedTuple):
-    """How a TEP agrees on ES."""
+def encode_public(tep: int, public: bytes, remote: bytes = b"") -> bytes:
+    """Pub_A or Pub_B: the public key, behind pubkey_len where the TEP has that field.
 
-    public_len: int
-    generate: Callable[[Randomness], KeyPair]
+    ``remote``: the other host's Pub; whether its pubkey_len counts its own two
+    bytes decides whether ours does. [8548:5-3, 5-9]
+    """
+    if not ECDHE[tep].pubkey_len:
+        return public
+    prefix = remote[:PUBKEY_LEN_LEN] or ECDHE[tep].pubkey_len.to_bytes(PUBKEY_LEN_LEN, "big")
+    return prefix + public
 
 
-SCHEMES: dict[int, Scheme] = {
-    Tep.TCPCRYPT_ECDHE_Curve25519: Scheme(Curve25519.PUBLIC_LEN, Curve25519),
-}
+def bare_public(tep: int, pub: bytes) -> bytes:
+    """The public key in a Pub that :mod:`~pyeno.tcpcrypt.messages` has parsed."""
+    return pub[-ECDHE[tep].public_len :]

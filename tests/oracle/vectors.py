@@ -104,11 +104,25 @@ def schedule(ss: bytes, sn: bytes, aead: int, generations: int) -> tuple[Json, b
     return values, mk[0]
 
 
-def resumed(tep: int, aead: int, i: int, ss: bytes, a_was: str, label: str) -> Json:
+def key_log(name: bytes, aead: int, values: Json) -> list[str]:
+    """A line for each direction and generation; `name` is N_A or, resumed, the identifier."""
+    return [
+        f"TCPCRYPT {name.hex()} {aead:04x} {way} {j} {key}"
+        for way in ("ab", "ba")
+        for j, key in enumerate(values[f"k_{way}"])
+    ]
+
+
+def resumed(
+    tep: int, aead: int, i: int, ss: bytes, a_was: str, label: str,
+    nonce_lens: tuple[int, int] = (8, 7), plans: tuple[Plan, Plan] = (EMPTY_FIN, REKEY_FIN),
+) -> Json:  # fmt: skip
     """A session resumed with ss[i]; `a_was` is the original role of today's host A."""
     session_a = keys.Session(tep, aead, a_was, i, ss)
     session_b = keys.Session(tep, aead, "B" if a_was == "A" else "A", i, ss)
-    nonce_a, nonce_b = derived(label + " A", 8), derived(label + " B", 7)
+    nonce_a, nonce_b = (
+        derived(f"{label} {x}", n) for x, n in zip("AB", nonce_lens, strict=True)
+    )
     option_a = eno.encode([eno.Suboption(tep, 1, session_a.local_half + nonce_a)])
     option_b = eno.encode([eno.Suboption(tep, 1, session_b.local_half + nonce_b)], 1)
     sn = session_a.sn(nonce_a, nonce_b)
@@ -128,8 +142,9 @@ def resumed(tep: int, aead: int, i: int, ss: bytes, a_was: str, label: str) -> J
         "session_id": keys.session_id(0x80 | tep, ss, sn).hex(),
         "host_a_sends_with": "k_ab" if a_sends_ab else "k_ba",
         "host_b_sends_with": "k_ba" if a_sends_ab else "k_ab",
-        "frames_from_a": frames(aead, mk, a_sends_ab, 0, EMPTY_FIN),
-        "frames_from_b": frames(aead, mk, not a_sends_ab, 0, REKEY_FIN),
+        "key_log": key_log(session_a.identifier, aead, values),
+        "frames_from_a": frames(aead, mk, a_sends_ab, 0, plans[0]),
+        "frames_from_b": frames(aead, mk, not a_sends_ab, 0, plans[1]),
     }
 
 
@@ -177,6 +192,7 @@ def handshake(tep: int, aead: int, ignored: bytes, plans: tuple[Plan, Plan]) -> 
         **values,
         "session_id": keys.session_id(negotiated.tep_byte, ss[0]).hex(),
         "resume_id": [None, *(keys.resume_id(secret).hex() for secret in ss[1:])],
+        "key_log": key_log(nonce_a, aead, values),
         "frames_ab": frames(aead, mk, True, len(init1), plans[0]),
         "frames_ba": frames(aead, mk, False, len(init2), plans[1]),
         "resumed_roles_kept": resumed(tep, aead, 1, ss[1], "A", label + " kept"),
@@ -200,7 +216,12 @@ def tcpcrypt(tep: int) -> Json:
 def files() -> dict[str, str]:
     """File name -> contents, for every file that ci/vectors owns."""
     from .vectors_eno import negotiation
+    from .vectors_refused import refused
+    from .vectors_sessions import rekey, resumption
 
     out = {f"tcpcrypt-{tep:#04x}.json": tcpcrypt(tep) for tep in SCHEMES}
-    out["eno.json"] = {"about": ABOUT, **negotiation()}
+    for name, made in (
+        ("eno", negotiation), ("resumption", resumption), ("rekey", rekey), ("refused", refused)
+    ):  # fmt: skip
+        out[f"{name}.json"] = {"about": ABOUT, **made()}
     return {name: json.dumps(value, indent=1) + "\n" for name, value in out.items()}

@@ -99,7 +99,6 @@ NEGOTIATE: list[Case] = [
     ("A short proposal, B fresh", "a331", "0123", OFF, 2),
     ("A empty data, B fresh", "a3", "0123", OFF, 2),
     ("A 8 bytes, B fresh", "a3" + "31" * 8, "0123", OFF, 2),
-    ("simultaneous open, A short proposal", "a331", "0123", OFF, None),
     ("resumption", _A17, "01" + _B17, OFF, 2),
     ("resumption, original roles swapped", _A_SWAPPED, "01" + _B_SWAPPED, OFF, 2),
     ("resumption without nonces", "a3" + HALVES[0].hex(), "01a3" + HALVES[1].hex(), OFF, 2),

@@ -27,6 +27,15 @@ def test_names_numbers_and_text_mean_the_same() -> None:
 
 
 @pytest.mark.rfc("8547:5-5")
+def test_every_tep_by_name_and_number() -> None:
+    """In the order given: that is the order of preference."""
+    names = ("curve448", "p521", "curve25519", "p256")
+    assert Config(teps=names).teps == (0x24, 0x22, 0x23, 0x21)
+    assert Config(teps="0x24,P521, 35,0x21") == Config(teps=",".join(names))
+    with pytest.raises(ConfigError, match="allowed: curve25519, curve448, p256, p521"):
+        Config(teps="p384")
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

@@ -7,6 +7,7 @@ from unit.test_handshake import Seeded
 
 from pyeno import Aead, Config, Reason, Role
 from pyeno._values import Outcome
+from pyeno.constants import ECDHE
 from pyeno.errors import (
     AuthenticationError,
     LocalProtocolError,
@@ -20,13 +21,18 @@ from pyeno.tcpcrypt.connection import Connection
 TRANSCRIPT = bytes.fromhex("45032345040123")
 
 
-def one(role: Role, config: Config | None = None, transcript: bytes = TRANSCRIPT) -> Connection:
-    outcome = Outcome(Reason.NEGOTIATED, role, tep_byte=0x23, transcript=transcript)
+def one(
+    role: Role,
+    config: Config | None = None,
+    transcript: bytes = TRANSCRIPT,
+    tep: int = 0x23,
+) -> Connection:
+    outcome = Outcome(Reason.NEGOTIATED, role, tep_byte=tep, transcript=transcript)
     return Connection(outcome, config or Config(), randomness=Seeded(ord(role.value)))
 
 
-def pair(config: Config | None = None) -> tuple[Connection, Connection]:
-    a, b = one(Role.A, config), one(Role.B, config)
+def pair(config: Config | None = None, tep: int = 0x23) -> tuple[Connection, Connection]:
+    a, b = one(Role.A, config, tep=tep), one(Role.B, config, tep=tep)
     b.receive_data(a.data_to_send())
     a.receive_data(b.data_to_send())
     return a, b
@@ -75,6 +81,18 @@ def test_data_pass_both_ways_however_cut(aead: Aead, data: bytes, cuts: list[int
         while part := receiver.read(1000):
             got += part
         assert got == data and receiver.finished
+        receiver.receive_eof()
+
+
+@pytest.mark.parametrize("aead", list(Aead))
+@pytest.mark.parametrize("tep", ECDHE, ids=hex)
+def test_every_tep_with_every_aead(tep: int, aead: Aead) -> None:
+    a, b = pair(Config(aeads=(aead,)), tep)
+    assert a.session_id == b.session_id and a.session_id[0] == tep
+    assert a.aead is b.aead is aead
+    for sender, receiver in ((a, b), (b, a)):
+        receiver.receive_data(sender.send(b"data" * 5000, fin=True))
+        assert receiver.read(1 << 16) == b"data" * 5000
         receiver.receive_eof()
 
 

@@ -1,4 +1,4 @@
-"""The table of AEAD providers, and every row of it against the vectors."""
+"""The table of providers, and every row for an AEAD against the vectors."""
 
 import os
 import subprocess
@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.exceptions import UnsupportedAlgorithm
 
-from pyeno import _complaints, _crypto
+from pyeno import Config, ConfigError, _complaints, _crypto, doctor
+from pyeno._curves import CURVES
 from pyeno.constants import AEAD_TAG_LEN, CLEN_MAX, Aead
 
 ROOT = Path(__file__).parents[2]
@@ -129,6 +131,42 @@ def test_providers_by_backend(monkeypatch: pytest.MonkeyPatch, backend: str) -> 
     assert list(found) == list(Aead)
     if backend == "pure":
         assert set(found.values()) == {"cryptography"}
+
+
+TEPS = {"p256": 0x21, "p521": 0x22, "curve25519": 0x23, "curve448": 0x24}
+
+
+@pytest.mark.parametrize("backend", ["native", "pure"])
+def test_who_agrees_keys(monkeypatch: pytest.MonkeyPatch, backend: str) -> None:
+    from pyeno import _backend
+
+    monkeypatch.setattr(_backend, "backend", backend)
+    by = {name: _crypto.agreement_provider(tep) for name, tep in TEPS.items()}
+    wanted = "libsodium" if backend == "native" else "cryptography"
+    assert by == dict.fromkeys(TEPS, "cryptography") | {"curve25519": wanted}
+    assert all(map(_crypto.has_curve, TEPS.values()))
+    (check,) = (check for check in doctor.examine() if check.name == "teps")
+    assert check.ok and not check.remedy
+    assert check.detail == ", ".join(f"{name} by {library}" for name, library in by.items())
+
+
+def test_a_curve_that_openssl_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of BoringSSL and LibreSSL, which have no X448: nothing is offered that would fail."""
+
+    def lacks(_: Any) -> None:
+        raise UnsupportedAlgorithm("X448 is not supported by this version of OpenSSL.")
+
+    monkeypatch.setattr(CURVES[TEPS["curve448"]], "load", lacks)
+    _crypto.has_curve.cache_clear()
+    try:
+        with pytest.raises(ConfigError, match=r"^teps: cryptography cannot compute curve448"):
+            Config(teps="curve25519,curve448")
+        assert Config(teps="curve25519,p256").teps == (0x23, 0x21)
+        (check,) = (check for check in doctor.examine() if check.name == "teps")
+        assert not check.ok and check.detail.endswith("; no curve448")
+        assert check.remedy == "pip install --force-reinstall cryptography"
+    finally:
+        _crypto.has_curve.cache_clear()
 
 
 def test_missing_symbols_are_named(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from oracle import frames as oracle
 from unit.test_framer import AEADS, START, traffic_key
 
-from pyeno.constants import Role
+from pyeno.constants import ECDHE, Role
 from pyeno.errors import PyenoError
 
 Step = tuple[str, Any]
@@ -235,13 +235,38 @@ def test_schedules_agree(
     assert native == pure
 
 
-@given(private=st.binary(min_size=31, max_size=33), public=st.binary(min_size=31, max_size=33))
-@settings(max_examples=50)
-def test_agreements_agree(twins: Any, private: bytes, public: bytes) -> None:
+# -- key agreement ----------------------------------------------------------------
+
+
+@st.composite
+def keys(draw: st.DrawFn, tep: int, length: int, start: list[int]) -> bytes:
+    """Of about the right length, random or small or large, and begun like a point."""
+    size = length + draw(st.sampled_from([0, 0, 0, 0, 0, 0, -1, 1, -length]))
+    kind = draw(st.sampled_from(["random", "random", "small", "large"]))
+    if kind == "random":
+        key = draw(st.binary(min_size=size, max_size=size))
+    else:
+        key = (draw(st.integers(0, 20)) % 256**size).to_bytes(size, "big")
+        key = key if kind == "small" else bytes(255 - byte for byte in key)
+    return bytes([draw(st.sampled_from(start))]) + key[1:] if start and key else key
+
+
+@pytest.mark.parametrize("tep", ECDHE, ids=hex)
+@given(data=st.data())
+@settings(max_examples=60)
+def test_agreements_agree(twins: Any, tep: int, data: st.DataObject) -> None:
+    """Valid and broken keys of every sort: the same public key, ES, or refusal."""
+    scheme = ECDHE[tep]
+    start = [2, 2, 2, 3, 3, 3, 0, 4, 0xFF] if scheme.pubkey_len else []
+    private = data.draw(keys(tep, scheme.secret_len, []))
+    public = data.draw(keys(tep, scheme.public_len, start))
+
     def both(twin: Any) -> Any:
-        key = twin.Secret(private)
-        made = said(lambda: twin.agreement.x25519_public(key))
-        return made, said(lambda: twin.agreement.x25519(key, public).export())
+        pair = said(lambda: twin.agreement.KeyPair(tep, twin.Secret(private)))
+        if isinstance(pair[1], str):
+            return pair
+        made = pair[0]
+        return made.public, repr(made), said(lambda: made.exchange(public).export())
 
     native, pure = (both(twin) for twin in twins)
     assert native == pure
@@ -253,6 +278,7 @@ def test_the_twins_have_the_same_names(twins: Any) -> None:
         (native.Secret, pure.Secret),
         (native.framer.Sealer, pure.framer.Sealer),
         (native.framer.Opener, pure.framer.Opener),
+        (native.agreement.KeyPair, pure.agreement.KeyPair),
         (native.keyschedule.KeySchedule, pure.keyschedule.KeySchedule),
         (native.keyschedule.Generations, pure.keyschedule.Generations),
     ]

@@ -1,6 +1,6 @@
 """The process whose memory test_memory.py looks through: one pyeno connection.
 
-    memory_subject.py ROLE ADDRESS PORT AEAD PRIVATE
+    memory_subject.py ROLE ADDRESS PORT TEP AEAD PRIVATE
 
 ROLE A connects, B listens.  PRIVATE is a descriptor to read the ephemeral private
 key from.  Standard input says what to do; each line is answered by one.
@@ -52,10 +52,10 @@ def obey(sock: pyeno.Socket, command: str, size: int) -> None:
 
 
 def main() -> None:
-    role, address, port, aead, private = sys.argv[1:]
+    role, address, port, tep, aead, private = sys.argv[1:]
     source = int(private)
     SystemRandomness.secret = lambda _, size: given(source, size)  # type: ignore[method-assign]
-    config = pyeno.Config(aeads=(int(aead),), rekey_bytes=REKEY_BYTES)
+    config = pyeno.Config(teps=tep, aeads=aead, rekey_bytes=REKEY_BYTES)
     sock = opened(role, address, int(port), config)
     sock.settimeout(8)
     sock.do_handshake()

@@ -96,6 +96,32 @@ def test_aeads(wire: Wire) -> None:
         assert "none of" in listen.reports[-1]["error"]
 
 
+def test_teps(wire: Wire) -> None:
+    """RFC 8547 section 4.5: the listener's order of preference decides here too."""
+    port = next(_ports)
+    with Listen(wire.b, port, "--echo", "--tep", "p521,curve448") as listen:
+        for count, (teps, chosen) in enumerate(
+            (
+                ("p521,curve448", "0x22"),
+                ("curve448,p521,p256", "0x22"),
+                ("curve25519,curve448", "0x24"),
+                ("0x24", "0x24"),
+            ),
+            1,
+        ):
+            with connect(wire, port, "--tep", teps) as command:
+                command.type(MARKER, end=True)
+                assert command.ended() == 0 and command.output == MARKER
+                listen.wait(lambda count=count: len(listen.reports) == count, "report")
+                for field in "tep", "session_id":
+                    assert command.reports[0][field] == listen.reports[-1][field]
+                assert command.reports[0]["tep"] == chosen
+        with connect(wire, port, "--tep", "p256,curve25519") as command:
+            command.type(MARKER, end=True)
+            assert command.ended() == 0
+            assert command.reports[0]["reason"] == "syn-ack-without-eno"
+
+
 def test_two_families(field: Field, echo: Listen) -> None:
     """One listener without an address serves IPv6 and IPv4."""
     for family in "46":

@@ -27,7 +27,7 @@ from wire.rfcpeer import EnoPeer
 pytestmark = pytest.mark.wire
 
 SUBJECT = Path(__file__).with_name("memory_subject.py")
-TEP = 0x23
+CURVE25519 = 0x23
 LARGE = 60_000  # a frame that `cryptography` computes
 GENERATIONS = 4
 _ports = itertools.count(12000)
@@ -36,14 +36,16 @@ _ports = itertools.count(12000)
 class Subject:
     """The process, and what we gave it for a private key."""
 
-    def __init__(self, field: Field, role: str, port: int, aead: int) -> None:
-        self.private = randomness.token_bytes(SCHEMES[TEP].private_len)
+    def __init__(self, field: Field, role: str, port: int, aead: int, tep: int) -> None:
+        scheme = SCHEMES[tep]
+        self.tep = tep
+        self.private = scheme.private(randomness.token_bytes(scheme.private_len))
         reader, writer = os.pipe()
         os.write(writer, self.private)
         os.close(writer)
         address = field.theirs() if role == "A" else field.ours()
         words = ["ip", "netns", "exec", field.tun.namespace.name, sys.executable, str(SUBJECT)]
-        words += [role, address, str(port), str(aead), str(reader)]
+        words += [role, address, str(port), str(tep), str(aead), str(reader)]
         self.process = subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
             pass_fds=[reader],
@@ -68,13 +70,16 @@ class Subject:
 
 
 @contextlib.contextmanager
-def facing(field: Field, role: str, aead: int) -> Iterator[tuple[Subject, EnoPeer]]:
+def facing(
+    field: Field, role: str, aead: int, tep: int = CURVE25519
+) -> Iterator[tuple[Subject, EnoPeer]]:
     """The subject in `role`, its TCP connected to the oracle's peer."""
     port = next(_ports)
-    peer = EnoPeer(field.host, source="" if role == "A" else field.theirs(), aeads=(aead,))
+    source = "" if role == "A" else field.theirs()
+    peer = EnoPeer(field.host, source=source, teps=(tep,), aeads=(aead,))
     if role == "A":
         peer.listen(port)
-    subject = Subject(field, role, port, aead)
+    subject = Subject(field, role, port, aead, tep)
     try:
         if role == "A":
             peer.accept(TIMEOUT)
@@ -116,11 +121,15 @@ class Known:
         agreed = peer.keys
         self.exchange = {
             "private key": subject.private,
-            "private key in digits": digits(subject.private),
+            # OpenSSL's numbers have their last byte first
+            "private key, reversed": subject.private[::-1],
             "ES": agreed.es,
+            "ES, reversed": agreed.es[::-1],
             **pads("PRK", agreed.ss),
             **pads("ss[1]", keys.next_secret(agreed.ss)),
         }
+        if subject.tep == CURVE25519:
+            self.exchange["private key in digits"] = digits(subject.private)
         self.master: list[dict[str, bytes]] = []
         self.traffic: list[dict[str, bytes]] = []
         mk = keys.first_master_key(agreed.ss)
@@ -204,6 +213,16 @@ def test_a_fresh_connection(field: Field, role: str, aead: int) -> None:
         assert peer.recv() == b""
         subject.hear("done")
         look(subject, known, None)
+
+
+@pytest.mark.parametrize("tep", SCHEMES, ids=lambda tep: SCHEMES[tep].name)
+@pytest.mark.parametrize("role", "AB")
+def test_each_key_agreement(field: Field, role: str, tep: int) -> None:
+    with facing(field, role, 1, tep) as (subject, peer):
+        known = agree(subject, peer)
+        look(subject, known, 0)
+        both_ways(subject, peer, LARGE)
+        look(subject, known, 0)
 
 
 @every_aead

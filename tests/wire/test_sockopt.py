@@ -65,10 +65,10 @@ def test_longest_tep_list(sock: socket.socket) -> None:
 @pytest.mark.parametrize(
     "option",
     ["45", "4503", "450423", "440323", "45038f", "450482a3", "450480ff", "45058023a3",
-     "4529" + "21" * 39, "4500"],
+     "4529" + "21" * 39, "4500", "4505010323"],
 )  # fmt: skip
 def test_ill_formed_raw_options(sock: socket.socket, option: str) -> None:
-    """RFC 8547 sections 4.1 and 4.4."""
+    """RFC 8547 sections 4.1, 4.2 and 4.4."""
     raw("45042123")(sock)
     with pytest.raises(OSError, match="Invalid"):
         kernel.set_raw_option(sock, bytes.fromhex(option))
