@@ -93,12 +93,14 @@ class Config:
     """Active opener: send b = 1, for a simultaneous open (section 4.3)."""
     resume: bool = True
     """Propose and agree to resume sessions (RFC 8548 section 3.5); with False
-    keys are always exchanged afresh."""
+    keys are always exchanged afresh. [8548:3.5-35, 3.5-36, 3.5-37]"""
     cache: bool = True
-    """Allow session secrets of this connection to be cached (section 3.5)."""
+    """Allow session secrets of this connection to be cached (section 3.5).
+    [8548:3.5-38]"""
     resumption_nonce_len: int = RESUME_NONCE_MAX
     """Bytes of the resumption nonce, 0 to 8.  Fewer than 8 only where no secret
-    can come back, say with a virtual machine's snapshot (section 3.5)."""
+    can come back, say with a virtual machine's snapshot (section 3.5).
+    [8548:3.5-3, 3.5-4]"""
     session_lifetime: int = 3600
     """Seconds a cached session may wait to be resumed."""
     session_scope: str = ""

@@ -56,7 +56,8 @@ class Caching:
             session.wipe()
 
     def put(self, sock: socket.socket, connection: TepConnection) -> None:
-        """Cache what a later connection may resume; without it all the same."""
+        """Cache what a later connection may resume; without it all the same.
+        [8548:3.5-26, 3.5-27, 3.5-28, 3.5-33]"""
         session = connection.next_session()
         if session is None:
             return
@@ -74,7 +75,7 @@ class Caching:
             session.wipe()
 
     def flush(self, sock: socket.socket) -> None:
-        """Forget what this connection put, and put nothing any more."""
+        """Forget what this connection put, and put nothing any more. [8548:3.5-39]"""
         self._keeps = False
         _flush(sock, _OF_CONNECTION)
 
@@ -101,7 +102,7 @@ def _take(fileno: int) -> Secret:
 
 def _entry(session: Session, lifetime: int) -> bytes:
     original_b = session.original_role is Role.B
-    # the nonce from getrandom(): the kernel half has no generator of its own
+    # the nonce from getrandom(): the kernel half has no generator of its own [8548:3.5-2]
     nonce = os.urandom(RESUME_NONCE_MAX)
     return _ENTRY.pack(
         session.tep, original_b, session.aead, lifetime, session.identifier, nonce

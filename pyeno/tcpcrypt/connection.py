@@ -142,7 +142,8 @@ class Connection:
         self._begin(schedule, agreed.n_a, sent, received)
 
     def resume(self, session: Session) -> None:
-        """Keys without a key exchange (section 3.5): frames begin at offset 0."""
+        """Keys without a key exchange (section 3.5): frames begin at offset 0.
+        [8548:3.5-19, 3.5-21]"""
         if self._keys is not None or self._wiped:
             raise LocalProtocolError("resume: this connection has, or had, its keys already")
         schedule = session.schedule(self._outcome)

@@ -69,7 +69,8 @@ class Session:
 
     @property
     def local_half(self) -> bytes:
-        """What this host sends: resume[i]{0..8} if its original role is A."""
+        """What this host sends: resume[i]{0..8} if its original role is A.
+        [8548:3.5-6, 3.5-8]"""
         return self._half(self.original_role)
 
     @property
@@ -82,7 +83,8 @@ class Session:
         return identifier[:RESUME_HALF_LEN] if role is Role.A else identifier[RESUME_HALF_LEN:]
 
     def suboption(self, nonce: bytes) -> Suboption:
-        """The resumption suboption (figures 2 and 3); ``nonce``: 0 to 8 fresh bytes."""
+        """The resumption suboption (figures 2 and 3); ``nonce``: 0 to 8 fresh bytes.
+        [8548:3.5-1, 3.5-7, 3.5-9]"""
         if len(nonce) > RESUME_NONCE_MAX:
             raise ValueError(
                 f"nonce has {len(nonce)} bytes; {RESUME_NONCE_MAX} are the most allowed"
@@ -112,7 +114,7 @@ class Session:
                 "resume: the negotiation named another session; look it up by the "
                 "identifiers in its transcript"
             )
-        # sn[i] = nonce_a | nonce_b
+        # sn[i] = nonce_a | nonce_b [8548:3.5-20]
         sn = a[RESUME_HALF_LEN:] + b[RESUME_HALF_LEN:]
         return KeySchedule.resume(
             self.ss,

@@ -77,6 +77,7 @@ def test_self_aware_values() -> None:
     assert [Config(app_aware=a).self_aware for a in (False, True, "mandatory")] == [0, 1, 2]
 
 
+@pytest.mark.rfc("8548:3.5-3", "8548:3.5-4")
 def test_resumption_defaults() -> None:
     """RFC 8548 section 3.5: "MUST default to eight bytes"."""
     config = Config()

@@ -35,6 +35,7 @@ def outcome(role: Role, *, a_was: Role, nonces: tuple[bytes, bytes] = (b"", b"")
     return made
 
 
+@pytest.mark.rfc("8548:3.5-1", "8548:3.5-6", "8548:3.5-7", "8548:3.5-8", "8548:3.5-9")
 @pytest.mark.parametrize(("role", "half"), [(Role.A, A_HALF), (Role.B, B_HALF)])
 def test_a_host_sends_its_half(role: Role, half: bytes) -> None:
     """Figures 2 and 3."""
@@ -91,6 +92,7 @@ def test_vectors(label: str) -> None:
             assert following.identifier.hex() == handshake["resume_id"][place]
 
 
+@pytest.mark.rfc("8548:3.5-20")
 def test_sn_goes_by_the_original_roles() -> None:
     """sn[i] = nonce_a | nonce_b, whoever opens today."""
     for a_was in Role:

@@ -109,6 +109,7 @@ def test_an_accepted_connection_takes_its_secret_when_used(ends: Ends, cached: P
     assert b.eno.session_id == a.eno.session_id
 
 
+@pytest.mark.rfc("8548:3.5-2", "8548:3.5-26")
 def test_the_next_session_is_put_at_once(ends: Ends, cached: Played) -> None:
     """struct eno_session_entry: of the next session, with a nonce of its own."""
     a, b = ends

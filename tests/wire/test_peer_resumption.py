@@ -51,6 +51,9 @@ def suboption(peer: EnoPeer) -> eno.Suboption:
     return eno.of_syn(peer.conn.remote_syn.options).teps[-1]
 
 
+@pytest.mark.rfc(
+    "8548:3.5-6", "8548:3.5-8", "8548:3.5-10", "8548:3.5-19", "8548:3.5-20", "8548:3.5-33"
+)
 @pytest.mark.parametrize("roles", ["AAA", "ABA", "BBB", "BAB"])
 @pytest.mark.parametrize("aead", AEADS)
 def test_kept_and_swapped(field: Field, aead: Aead, roles: str) -> None:
@@ -81,6 +84,7 @@ def test_no_init_messages(field: Field, role: str) -> None:
     assert stream[:3] == b"\0" + (1 + len(MARKER) + 16).to_bytes(2, "big")
 
 
+@pytest.mark.rfc("8548:3.5-1", "8548:3.5-7", "8548:3.5-9")
 @pytest.mark.parametrize("nonce_len", range(9))
 @pytest.mark.parametrize("role", "AB")
 def test_the_peers_nonce(field: Field, role: str, nonce_len: int) -> None:
@@ -107,6 +111,7 @@ def test_rekeying(field: Field, role: str) -> None:
         assert facing.end().error is None
 
 
+@pytest.mark.rfc("8548:3.5-12", "8548:3.5-29")
 def test_a_fresh_answer_to_a_proposal(field: Field) -> None:
     """The passive opener "MAY ... request fresh key exchange"; the session is used up."""
     port = next(_ports)
@@ -117,6 +122,7 @@ def test_a_fresh_answer_to_a_proposal(field: Field) -> None:
     assert mode(again) == "resume"
 
 
+@pytest.mark.rfc("8548:3.5-30", "8548:3.5-31")
 def test_a_session_is_resumed_once(field: Field) -> None:
     """ "MUST NOT be used to secure more than one TCP connection": a replayed identifier."""
     port = next(_ports)
@@ -126,6 +132,7 @@ def test_a_session_is_resumed_once(field: Field) -> None:
         assert mode(meet(field, "B", port, sessions=(session,))) == "fresh"
 
 
+@pytest.mark.rfc("8548:3.5-29", "8548:3.5-31")
 def test_a_replayed_session_that_was_proposed(field: Field) -> None:
     """What pyeno proposed is used, although the answer was fresh."""
     port = next(_ports)
@@ -134,6 +141,7 @@ def test_a_replayed_session_that_was_proposed(field: Field) -> None:
     assert mode(meet(field, "B", next(_ports), sessions=(session,))) == "fresh"
 
 
+@pytest.mark.rfc("8548:3.5-11")
 @pytest.mark.parametrize(
     "change",
     [
@@ -151,6 +159,7 @@ def test_unknown_identifiers(field: Field, change: dict[str, Any]) -> None:
     assert mode(meet(field, "B", passive, sessions=(session,))) == "resume"
 
 
+@pytest.mark.rfc("8548:3.5-13", "8548:3.5-14")
 @pytest.mark.parametrize("size", [0, 1, 8])
 def test_under_nine_bytes_is_a_fresh_offer(field: Field, size: int) -> None:
     """ "MUST behave as if the same TEP had been sent with v = 0"."""
@@ -162,6 +171,7 @@ def test_under_nine_bytes_is_a_fresh_offer(field: Field, size: int) -> None:
     assert peer.negotiated.transcript == option + ANSWER
 
 
+@pytest.mark.rfc("8548:3.5-7", "8548:3.5-9")
 def test_a_nonce_beyond_eight_bytes(field: Field) -> None:
     """ "maximum length of eight bytes": that TEP is not valid."""
     port = next(_ports)
@@ -176,6 +186,7 @@ def test_a_nonce_beyond_eight_bytes(field: Field) -> None:
         assert facing.socket is not None and facing.socket.eno.reason is Reason.NO_VALID_TEP
 
 
+@pytest.mark.rfc("8548:3.5-15", "8548:3.5-16", "8548:3.5-17", "8548:3.5-18")
 @pytest.mark.parametrize("fault", ["a half of nothing", "our own half", "under nine bytes"])
 def test_a_wrong_half_is_ignored(field: Field, fault: str) -> None:
     """ "it MUST ignore that suboption ... MUST NOT send any more ENO options and MUST NOT

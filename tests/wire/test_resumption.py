@@ -38,6 +38,7 @@ def test_the_second_connection_resumes(wire: Wire, family: str) -> None:
     assert len(of_a.teps[0].data) == HALF + 8
 
 
+@pytest.mark.rfc("8548:3.5-26", "8548:3.5-27", "8548:3.5-29")
 def test_a_chain(wire: Wire) -> None:
     """Each session leaves the next; its data is intact and its session ID new."""
     data = os.urandom(300_000)
@@ -49,6 +50,7 @@ def test_a_chain(wire: Wire) -> None:
     assert len(halves) == 6, "each names another secret"
 
 
+@pytest.mark.rfc("8548:3.5-33")
 def test_roles_swapped(wire: Wire) -> None:
     """The former passive side opens, to any port; and back again."""
     with Server(wire.b) as in_b, Server(wire.a) as in_a:
@@ -70,6 +72,7 @@ def test_each_aead(wire: Wire, aead: Aead) -> None:
     assert {each.opened.aead for each in met} == {aead}
 
 
+@pytest.mark.rfc("8548:3.5-23", "8548:3.5-24", "8548:3.5-25", "8548:3.5-21")
 @pytest.mark.parametrize("name", sorted(tep.names()))
 def test_each_tep(wire: Wire, name: str) -> None:
     """Resumed with the TEP of the original session, and offered beside all others."""
@@ -85,6 +88,7 @@ def test_each_tep(wire: Wire, name: str) -> None:
     assert [sub.v for sub in offered] == [False] * (len(offered) - 1) + [True]
 
 
+@pytest.mark.rfc("8548:3.5-1", "8548:3.5-3")
 @pytest.mark.parametrize("size", [0, 1, 4, 7, 8])
 def test_nonce_lengths(wire: Wire, size: int) -> None:
     """Section 3.5: an API to set the length; B's 8 bytes and A's own."""
@@ -108,6 +112,7 @@ def test_nonce_lengths_of_the_passive_opener(wire: Wire, size: int) -> None:
     assert len(parse(of_b).teps[-1].data) == HALF + size
 
 
+@pytest.mark.rfc("8548:3.5-11", "8548:3.5-12")
 def test_the_passive_side_lost_it(wire: Wire) -> None:
     """Fresh keys, and the next connection resumes those."""
     with Server(wire.b) as server:
@@ -127,6 +132,7 @@ def test_the_active_side_lost_it(wire: Wire) -> None:
     assert third.resumed
 
 
+@pytest.mark.rfc("8548:3.5-35", "8548:3.5-36", "8548:3.5-37")
 def test_the_passive_side_refuses(wire: Wire) -> None:
     """Policy 1: "resumption requests will be ignored"."""
     with Server(wire.b, Config(resume=False)) as server:
@@ -145,6 +151,7 @@ def test_the_active_side_refuses(wire: Wire) -> None:
     assert third.resumed
 
 
+@pytest.mark.rfc("8548:3.5-35", "8548:3.5-38")
 @pytest.mark.parametrize("active", [True, False])
 def test_cache_nothing(wire: Wire, active: bool) -> None:
     """Policy 2: "no session secrets will be cached", at either end."""
@@ -166,6 +173,7 @@ def test_the_policies_are_independent(wire: Wire) -> None:
     assert third.opened.transcript == OFFER + ANSWER
 
 
+@pytest.mark.rfc("8548:3.5-39")
 def test_flushing_one_connection(wire: Wire) -> None:
     """ "any cache state that was used in or resulted from establishing the connection"."""
     with Server(wire.b) as server:

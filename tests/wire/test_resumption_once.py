@@ -25,6 +25,7 @@ def connected(wire: Wire, address: Any) -> pyeno.Info:
     return echoed(dialled(wire, address))
 
 
+@pytest.mark.rfc("8548:3.5-30", "8548:3.5-31")
 def test_threads(wire: Wire) -> None:
     """Many at once: those that find no session unused exchange keys, all are encrypted."""
     with Server(wire.b) as server, ThreadPoolExecutor(CROWD) as pool:
@@ -40,6 +41,7 @@ def test_threads(wire: Wire) -> None:
     assert len(set(named)) == len(named), "one session resumed twice"
 
 
+@pytest.mark.rfc("8548:3.5-30", "8548:3.5-31")
 def test_both_open_at_once(wire: Wire) -> None:
     """Section 3.5: "two hosts simultaneously send SYN segments to each other that propose
     resumption with the same session secret": at most one of the two resumes it."""
@@ -57,6 +59,7 @@ def _open(namespace: Any, address: Any, answers: Any) -> None:
     answers.put((info.session_id, info.resumed))
 
 
+@pytest.mark.rfc("8548:3.5-30")
 def test_a_pool_of_openers(wire: Wire) -> None:
     """Forked processes share the kernel's cache, never a secret."""
     fork = multiprocessing.get_context("fork")
