@@ -13,6 +13,8 @@ from pyeno._values import Outcome
 from pyeno.config import Config, as_config
 from pyeno.constants import Reason, State
 from pyeno.errors import EncryptionRequiredError, KernelError
+from pyeno.sockets import caching
+from pyeno.sockets.acks import HeldAck
 from pyeno.sockets.info import Info
 from pyeno.sockets.link import Link
 from pyeno.sockets.raw import deadline_after, ready, reset, wait
@@ -36,7 +38,7 @@ class Settling(socket.socket):
     """What is known of the connection, and how it came to be known."""
 
     __slots__ = (
-        "_config", "_configured", "_info", "_link", "_listening", "_refused", "_seeded",
+        "_ack", "_config", "_configured", "_info", "_link", "_listening", "_refused", "_seeded",
         "_settled", "_settling", "_state",
     )  # fmt: skip
 
@@ -52,6 +54,7 @@ class Settling(socket.socket):
         self._config = as_config(config)
         self._info = Info(kernel.NOT_CONFIGURED, None)
         self._link: Link | None = None
+        self._ack = HeldAck()
         self._listening = False
         self._configured = False
         self._seeded = True
@@ -66,15 +69,8 @@ class Settling(socket.socket):
     def _configure(self) -> None:
         if self.type == socket.SOCK_STREAM and self.family in (socket.AF_INET, socket.AF_INET6):
             self._seeded = entropy.ready()
-            if not self._seeded:
-                return
-            config = self._config
-            self._configured = kernel.configure(
-                self,
-                teps=bytes(reversed(config.teps)),
-                self_aware=config.self_aware,
-                role_b=config.role_b,
-            )
+            if self._seeded:
+                self._configured = caching.configure(self, self._config)
 
     # -- what ENO made of it -------------------------------------------------
 
@@ -109,6 +105,7 @@ class Settling(socket.socket):
                 self._info = Info(result, None)
                 if not connected or result.state is State.OFFERED:
                     return False
+                self._ack.release(self)
                 if result.reason is Reason.FORGOTTEN or (
                     self._configured and result.reason is Reason.UNAVAILABLE
                 ):
@@ -135,6 +132,8 @@ class Settling(socket.socket):
         connection.oob_inline = bool(inline)
         config = self._config
         self._link = Link(self, connection, config.handshake_timeout, config.liveness)
+        self._link.caching = caching.Caching(outcome, result, config)
+        self._link.ack = self._ack
         self._info = Info(result, connection)
 
     def _connected(self) -> bool:

@@ -14,6 +14,7 @@ import pytest
 from wire.netns import PREFIX, Wire, run, sweep
 from wire.peering import Field
 from wire.programs import Listen
+from wire.resuming import flush
 from wire.rfcpeer_host import Host
 from wire.sessions import Keeper
 from wire.tun import Namespace, Tun
@@ -113,6 +114,22 @@ def field(attached: Attached) -> Iterator[Field]:
     """pyeno's kernel TCP on one side of a TUN device, hosts that speak by the RFC opposite."""
     with Namespace() as namespace, Tun(namespace) as tun, Host(tun) as host:
         yield Field(tun, host)
+
+
+@pytest.fixture(autouse=True)
+def _no_session_left(request: pytest.FixtureRequest) -> None:
+    """Every test starts with no cached session, as if it were the first."""
+    hosts: list[Any] = []
+    if "_shared_wire" in request.fixturenames:
+        shared: Wire = request.getfixturevalue("_shared_wire")
+        hosts += [shared.a, shared.b]
+    if "field" in request.fixturenames:
+        hosts.append(request.getfixturevalue("field").tun.namespace)
+    if "box" in request.fixturenames:
+        box = request.getfixturevalue("box")
+        hosts += [box.left, box.right]
+    for host in hosts:
+        flush(host)
 
 
 @pytest.fixture(scope="session")
