@@ -25,7 +25,8 @@
 static __always_inline void eno_choose_answer(const struct eno_socket *s, struct eno_work *w,
 					      struct eno_request *r)
 {
-	__u8 global = ENO_GLOBAL_B | (s->want.self_aware ? ENO_GLOBAL_A : 0); /* [8547:4.2-3, 4.3-2] */
+	__u8 global =
+		ENO_GLOBAL_B | (s->want.self_aware ? ENO_GLOBAL_A : 0); /* [8547:4.2-3, 4.3-2] */
 	struct eno_walk walk = { .work = w, .socket = s };
 
 	__builtin_memset(&w->outcome, 0, sizeof(w->outcome));

@@ -8,13 +8,17 @@ import os
 import socket
 import time
 import weakref
+from typing import TypeVar
 
-from pyeno.errors import LocalProtocolError, PyenoError, RemoteProtocolError
+from pyeno.errors import KernelError, LocalProtocolError, PyenoError, RemoteProtocolError
 from pyeno.sockets.raw import reset
 from pyeno.tep import TepConnection
 
 WIPE_TRIES, WIPE_PAUSE = 50, 0.001
 """times, seconds: a key is in use for one batch of frames at most"""
+
+
+Failure = TypeVar("Failure", RemoteProtocolError, KernelError)
 
 
 class Mortal:
@@ -44,7 +48,7 @@ class Mortal:
         if sending and self._fin_sent:
             raise BrokenPipeError("send after shutdown(SHUT_WR): FINp was sent")
 
-    def fail(self, error: RemoteProtocolError) -> RemoteProtocolError:
+    def fail(self, error: Failure) -> Failure:
         """Abort (RFC 8548 section 3.3): RST, keys forgotten, ``error`` kept.
         [8548:3.3-6, 3.3-16, 3.6-8, 8-1]"""
         self.error = error

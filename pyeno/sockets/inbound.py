@@ -90,6 +90,7 @@ class Inbound(Exchange):
     def _fill(self, started: float | None) -> bool:
         """One recv(); False at the end of stream.  A frame that trickles in does not
         prolong the timeout."""
+        self.ack.release(self._sock)
         timeout = self._sock.gettimeout()
         if started is not None and timeout:
             wait(self._sock, select.POLLIN, started + timeout)

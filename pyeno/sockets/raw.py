@@ -16,6 +16,12 @@ POLL_MAX_MS = 0x7FFFFFFF
 _AF_UNSPEC = struct.pack("=H14x", socket.AF_UNSPEC)
 
 
+def descriptor(sock: socket.socket) -> int:
+    """sock.fileno(), without what a :class:`Socket` adds to it."""
+    number: int = BaseSocket.fileno(sock)  # type: ignore[attr-defined]
+    return number
+
+
 def deadline_after(seconds: float | None) -> float | None:
     """A moment of the monotonic clock; None stays None."""
     return None if seconds is None else time.monotonic() + seconds
@@ -27,7 +33,7 @@ def wait(sock: socket.socket, event: int, deadline: float | None) -> None:
     Needs no change of the socket's timeout, which other threads may be using.
     """
     poller = select.poll()
-    poller.register(sock.fileno(), event)
+    poller.register(descriptor(sock), event)
     if deadline is None:
         poller.poll()
         return
@@ -39,7 +45,7 @@ def wait(sock: socket.socket, event: int, deadline: float | None) -> None:
 def ready(sock: socket.socket, event: int) -> bool:
     """Whether ``event`` is possible now."""
     poller = select.poll()
-    poller.register(sock.fileno(), event)
+    poller.register(descriptor(sock), event)
     return bool(poller.poll(0))
 
 
@@ -52,5 +58,5 @@ def reset(sock: socket.socket) -> None:
     """
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    if sock.fileno() >= 0:
-        ctypes.CDLL(None).connect(sock.fileno(), _AF_UNSPEC, len(_AF_UNSPEC))
+    if descriptor(sock) >= 0:
+        ctypes.CDLL(None).connect(descriptor(sock), _AF_UNSPEC, len(_AF_UNSPEC))

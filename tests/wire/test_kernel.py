@@ -12,6 +12,7 @@ from wire.connect import (
     OFFER,
     assert_encrypted,
     connection,
+    disconnect,
     listen,
     no_eno,
     raw,
@@ -250,7 +251,7 @@ def test_reconnecting_a_socket_starts_anew(wire: Wire) -> None:
         listener.accept()[0].close()
         kernel.set_session_id(a, bytes(33))
         a.connect_ex(("", 0))
-        _disconnect(a)
+        disconnect(a)
         with listen(wire.b, wire.b.ip4, teps("22")) as other:
             a.connect(other.getsockname())
             other.accept()[0].close()
@@ -258,10 +259,3 @@ def test_reconnecting_a_socket_starts_anew(wire: Wire) -> None:
             assert result.state is State.DISABLED and not result.transcript
             with pytest.raises(OSError, match="not connected"):
                 kernel.session_id(a)
-
-
-def _disconnect(sock: socket.socket) -> None:
-    import ctypes
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    assert libc.connect(sock.fileno(), bytes(16), 16) == 0, ctypes.get_errno()
