@@ -45,12 +45,10 @@ def test_pyeno(backend: str) -> None:
         "resume",
         "key-log",
         "open",
-        "exchange",
-        "public-key",
-        "take-init",
     ):
         assert told[op][0] and told[op][1:3] == [0, 0], op
-    assert told["dialogue"] == [21, 0, 0, 0]
+    for op in "exchange", "public-key", "take-init", "dialogue":
+        assert told[op][0] and told[op][1:] == [0, 0, 0], op
     # urgent indices beyond their frame
     assert told["seal"][0] > 400 and told["seal"][2] == 24
 

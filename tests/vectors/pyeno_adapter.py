@@ -12,7 +12,7 @@ from typing import Any
 
 from pyeno import Config, Role, option
 from pyeno._values import Outcome
-from pyeno.constants import N_A_LEN, Aead, Reason
+from pyeno.constants import N_B_LEN, Aead, Reason
 from pyeno.errors import IllFormedOptionError, RemoteProtocolError
 from pyeno.events import Rekeyed
 from pyeno.negotiation import negotiate
@@ -163,19 +163,18 @@ def negotiated(q: Json) -> Json:
 # -- RFC 8548: the key exchange
 
 
-def key_pair(q: Json) -> Any:
-    return generate(q["tep"], Fixed(H(q["private"])))
-
-
 def public_key(q: Json) -> Json:
-    return {"public": encode_public(q["tep"], key_pair(q).public).hex()}
+    pair = generate(q["tep"], Fixed(H(q["private"])))
+    return {"public": encode_public(q["tep"], pair.public).hex()}
 
 
 def exchange(q: Json) -> Json:
-    carrier = encode_init1(Init1((), bytes(N_A_LEN), H(q["public"])))
+    """With a Pub field as it came in an Init message."""
+    message = encode_init2(Init2(Aead.AES_128_GCM, bytes(N_B_LEN), H(q["public"])))
+    pair = generate(q["tep"], Fixed(H(q["private"])))
     try:
-        public = bare_public(q["tep"], parse_init1(carrier, q["tep"]).pub_a)
-        return {"ok": True, "es": key_pair(q).exchange(public).export().hex()}
+        public = bare_public(q["tep"], parse_init2(message, q["tep"]).pub_b)
+        return {"ok": True, "es": pair.exchange(public).export().hex()}
     except RemoteProtocolError:
         return {"ok": False, "reason": "bad-public-key"}
 
