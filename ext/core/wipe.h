@@ -22,19 +22,20 @@ static inline void wipe_stack(void)
 		sodium.stackzero(STACK_LEFT);
 }
 
-/* What OpenSSL gave back to the allocator as it was: EC_POINT_mul() copies the scalar,
- * at most 72 bytes, and so does whoever made a BIGNUM and not a secure one.  What this
- * thread freed last is the first that it is given again. */
-enum { FREED_MAX = 136, FREED_STEP = 16, FREED_DEPTH = 16 };
+/* What OpenSSL gave back to the allocator as it was: EC_POINT_mul() copies the scalar, 33
+ * bytes for P-256 and 66 for P-521, and so does whoever made a BIGNUM and not a secure one,
+ * 32 and 72 bytes.  What this thread freed last is the first that it is given again. */
+enum { FREED_DEPTH = 64 };
 
 static inline void wipe_freed(void)
 {
+	static const size_t sizes[] = { 40, 72 };
 	void *chunks[FREED_DEPTH];
 
-	for (size_t size = 24; size <= FREED_MAX; size += FREED_STEP) {
+	for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
 		for (int i = 0; i < FREED_DEPTH; i++)
-			if ((chunks[i] = malloc(size)))
-				wipe(chunks[i], size);
+			if ((chunks[i] = malloc(sizes[s])))
+				wipe(chunks[i], sizes[s]);
 		for (int i = 0; i < FREED_DEPTH; i++)
 			free(chunks[i]);
 	}
