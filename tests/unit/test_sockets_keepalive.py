@@ -24,6 +24,8 @@ from pyeno.tcpcrypt.connection import Connection
 pytestmark = pytest.mark.usefixtures("negotiated")
 
 QUICK = Config(keepalive=(0.2, 0.3))
+PATIENT = Config(keepalive=(0.2, 3.0))
+"""For peers that answer, on a machine that may be busy."""
 SOON = 3.0
 """Seconds in which a peer that does not answer must have been found dead."""
 
@@ -129,7 +131,7 @@ def test_the_probe_is_one_empty_frame_and_no_second() -> None:
 
 @pytest.mark.parametrize("mode", ["reading", "idle", "non-blocking"])
 def test_an_answer_keeps_it_alive(mode: str) -> None:
-    with raw_peer(QUICK) as (peer, b):
+    with raw_peer(PATIENT) as (peer, b):
         a = hand_made(peer, b)
         with answering(peer, a) as answers:
             if mode == "reading":
@@ -148,7 +150,7 @@ def test_an_answer_keeps_it_alive(mode: str) -> None:
 
 
 def test_both_ends_probe_each_other() -> None:
-    with pair(QUICK) as (a, b):
+    with pair(PATIENT) as (a, b):
         time.sleep(1.2)
         a.sendall(b"still here")
         assert b.recv(99) == b"still here"
@@ -194,7 +196,7 @@ def test_unread_data_put_the_question_off() -> None:
 
 
 def test_data_are_never_taken_from_under_select() -> None:
-    with raw_peer(Config(keepalive=0.05)) as (peer, b):
+    with raw_peer(Config(keepalive=(0.05, 3.0))) as (peer, b):
         a = hand_made(peer, b)
         b.setblocking(False)
         with answering(peer, a):
@@ -208,7 +210,7 @@ def test_data_are_never_taken_from_under_select() -> None:
 
 def test_a_long_transfer_to_a_slow_peer_is_no_death() -> None:
     """The probe leaves behind data that the peer is still taking."""
-    with raw_peer(Config(keepalive=(0.2, 0.4))) as (peer, b):
+    with raw_peer(Config(keepalive=(0.2, 2.0))) as (peer, b):
         a = hand_made(peer, b)
         b.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 200_000)
         b.settimeout(None)
@@ -298,7 +300,7 @@ def test_it_holds_nobody_alive() -> None:
 
 
 def test_fork_leaves_it_with_the_parent() -> None:
-    with raw_peer(QUICK) as (peer, b):
+    with raw_peer(PATIENT) as (peer, b):
         a = hand_made(peer, b)
         with answering(peer, a):
             child = os.fork()
