@@ -23,12 +23,12 @@ from pyeno.errors import (
     RemoteProtocolError,
     TruncationError,
 )
-from pyeno.sockets import Info, Socket, create_connection, create_server
+from pyeno.sockets import Info, Socket, create_connection, create_server, flush_sessions
 
 __all__ = [
     "Aead", "AuthenticationError", "Config", "ConfigError", "EncryptionRequiredError",
     "HandshakeTimeoutError", "IllFormedOptionError", "Info", "KernelError",
     "LocalProtocolError", "NotEncryptedError", "PeerDeadError", "PyenoError", "Reason",
     "RemoteProtocolError", "Role", "Socket", "Tep", "TruncationError", "__version__", "backend",
-    "create_connection", "create_server",
+    "create_connection", "create_server", "flush_sessions",
 ]  # fmt: skip

@@ -5,6 +5,8 @@ byte counts and offsets in the TCP stream of one direction; no key, nonce or
 application byte ever enters a message.
 """
 
+import errno
+import os
 from typing import Final
 
 from pyeno.errors import (
@@ -118,6 +120,14 @@ def busy(what: str) -> LocalProtocolError:
     return LocalProtocolError(
         f"another thread is inside this {what}; use it from one thread at a time"
     )
+
+
+def refused_option(call: str, code: int) -> OSError:
+    return OSError(code, f"{call}: {os.strerror(code)}")
+
+
+def short_option(got: int, need: int) -> OSError:
+    return OSError(errno.EINVAL, f"getsockopt gave {got} bytes of a secret; {need} are needed")
 
 
 def no_memory() -> MemoryError:

@@ -4,21 +4,32 @@ A ``Config`` is checked whole when it is made, so that no later stage meets a
 value it cannot use; every message names the field and what is allowed.
 """
 
+import hashlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from os import PathLike
 from typing import Any, Literal, TypeVar
 
 from pyeno import tep
 from pyeno._crypto import agreement_provider, default_aeads, has_curve, providers
-from pyeno.constants import ECDHE, ENO_OPTION_MAX, FRAME_DATA_MAX, Aead, Tep
+from pyeno.constants import (
+    ECDHE,
+    ENO_OPTION_MAX,
+    FRAME_DATA_MAX,
+    RESUME_NONCE_MAX,
+    Aead,
+    Tep,
+)
 from pyeno.errors import ConfigError
 
 SECONDS_MAX = 10**9
 """A time that a program may mean; beyond it clocks overflow."""
 
 Number = TypeVar("Number", Tep, Aead)
+TOKEN_LEN = 8
+"""bytes of SHA-256 that tell policies apart in the session cache"""
 
 
 def _named(field: str, wish: object, names: dict[str, Number]) -> Number:
@@ -84,10 +95,20 @@ class Config:
     role_b: bool = False  # [8547:4.2-4, 4.2-5]
     """Active opener: send b = 1, for a simultaneous open (section 4.3)."""
     resume: bool = True
-    """Allow sessions to be resumed (RFC 8548 section 3.5); with False, or with
-    a peer that proposes none, keys are always exchanged afresh."""
+    """Propose and agree to resume sessions (RFC 8548 section 3.5); with False
+    keys are always exchanged afresh. [8548:3.5-35, 3.5-36, 3.5-37]"""
     cache: bool = True
-    """Allow session secrets of this connection to be cached (section 3.5)."""
+    """Allow session secrets of this connection to be cached (section 3.5).
+    [8548:3.5-38]"""
+    resumption_nonce_len: int = RESUME_NONCE_MAX
+    """Bytes of the resumption nonce, 0 to 8.  Fewer than 8 only where no secret
+    can come back, say with a virtual machine's snapshot (section 3.5).
+    [8548:3.5-3, 3.5-4]"""
+    session_lifetime: int = 3600
+    """Seconds a cached session may wait to be resumed."""
+    session_scope: str = ""
+    """A name: sessions are resumed only by connections that have the same one,
+    and the same ``teps``, ``aeads``, ``app_aware`` and ``require``."""
     rekey_bytes: int | None = 1 << 36
     """Initiate rekeying after this many bytes sent under one key set
     (RFC 8548 section 3.8); ``None``: never."""
@@ -122,6 +143,10 @@ class Config:
         for field in ("require", "role_b", "resume", "cache"):
             if not isinstance(getattr(self, field), bool):
                 raise ConfigError(f"{field}: {getattr(self, field)!r}; allowed: True, False")
+        _integer("resumption_nonce_len", self.resumption_nonce_len, 0, RESUME_NONCE_MAX)
+        _integer("session_lifetime", self.session_lifetime, 1, (1 << 32) - 1)
+        if not isinstance(self.session_scope, str):
+            raise ConfigError(f"session_scope: {self.session_scope!r}; allowed: a string")
         if self.rekey_bytes is not None:
             _integer("rekey_bytes", self.rekey_bytes, 1, 1 << 62)
         if self.frame_size != "auto":
@@ -153,6 +178,17 @@ class Config:
         """Application bytes in one frame at most, as a number."""
         return FRAME_DATA_MAX if self.frame_size == "auto" else self.frame_size
 
+    @property
+    def session_token(self) -> bytes:
+        """What keeps its sessions from connections under another policy: eight bytes."""
+        return _token(
+            tuple(sorted(self.teps)),
+            tuple(sorted(self.aeads)),
+            self.self_aware,
+            self.require,
+            self.session_scope,
+        )
+
     def but(self, **changes: Any) -> "Config":
         """A copy with these fields changed, checked anew."""
         return replace(self, **changes)
@@ -169,6 +205,15 @@ def _check_keepalive(wish: Any) -> None:
                 f"keepalive: {wish!r}; allowed: None, seconds above 0 and at most "
                 f"{SECONDS_MAX}, or a tuple of two such: (interval, timeout)"
             )
+
+
+@lru_cache
+def _token(
+    teps: tuple[int, ...], aeads: tuple[int, ...], aware: int, require: bool, scope: str
+) -> bytes:
+    numbers = (*teps, 0, *aeads, 0, aware, require)
+    policy = ",".join(f"{number:d}" for number in numbers) + ";" + scope
+    return hashlib.sha256(policy.encode("utf-8", "surrogatepass")).digest()[:TOKEN_LEN]
 
 
 def _check_appendable(path: str | PathLike[str]) -> None:

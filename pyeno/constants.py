@@ -30,6 +30,10 @@ N_A_LEN: Final = 32
 N_B_LEN: Final = 32
 K_LEN: Final = 32
 
+# section 3.5, figures 2 and 3
+RESUME_HALF_LEN: Final = 9
+RESUME_NONCE_MAX: Final = 8
+
 # section 4.2: control byte and two-byte clen, then at most 2^16 - 1 of ciphertext
 FRAME_HEADER_LEN: Final = 3
 CLEN_MAX: Final = 0xFFFF

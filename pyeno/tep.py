@@ -15,6 +15,7 @@ from pyeno.constants import Tep
 if TYPE_CHECKING:
     from pyeno.config import Config
     from pyeno.events import Event
+    from pyeno.tcpcrypt.sessions import Session
 
 
 class TepConnection(Protocol):
@@ -89,6 +90,16 @@ class TepConnection(Protocol):
     @property
     def owes(self) -> bool:
         """``data_to_send`` has something."""
+
+    def resume(self, session: "Session") -> None:
+        """Take the secret of the session the negotiation resumed: ``established``.
+
+        Raises LocalProtocolError for another session, or where none was resumed.
+        """
+
+    def next_session(self) -> "Session | None":
+        """What a later connection may resume, once ``established``; whoever asks first
+        has it and wipes it."""
 
     def data_to_send(self) -> bytes:
         """Protocol bytes owed to the peer; sent before any ``seal_into``."""

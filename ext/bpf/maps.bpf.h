@@ -96,7 +96,7 @@ struct eno_socket {
 	__u8 enabled, fast_open, permitted_len;
 	/* the connection */
 	__u8 state, reason, crossed;
-	__u8 syns; /* SYN-only segments sent with ENO */
+	__u8 syns;    /* SYN-only segments sent with ENO */
 	__u8 active;  /* it opened actively */
 	__u8 offered; /* a SYN has left: its option is fixed */
 	__u8 spare;   /* bytes the nonce may lose before that */

@@ -6,11 +6,18 @@ wipe() or with the object, whichever comes first.
 
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from libc.errno cimport errno
+from libc.stdlib cimport calloc
 from libc.string cimport memcpy
 
 from c_sodium cimport bind_sodium, sodium
 from c_wipe cimport wipe, wipe_free
 import pyeno._complaints as say
+
+cdef extern from "<sys/socket.h>" nogil:
+    ctypedef unsigned int socklen_t
+    int getsockopt(int fd, int level, int name, void *value, socklen_t *size)
+    int setsockopt(int fd, int level, int name, const void *value, socklen_t size)
 
 bind_sodium()
 
@@ -43,6 +50,42 @@ cdef class Secret:
         secret = secret_new(size)
         sodium.randombytes_buf(secret.data, size)
         return secret
+
+    @staticmethod
+    def from_option(int fileno, int level, int name, Py_ssize_t size):
+        cdef Secret secret
+        cdef socklen_t given
+        if size < 1:
+            raise say.out_of_range("size", size, 1, 65535)
+        secret = secret_new(size)
+        given = <socklen_t>size
+        if getsockopt(fileno, level, name, secret.data, &given):
+            raise say.refused_option("getsockopt", errno)
+        if given != size:
+            raise say.short_option(given, size)
+        return secret
+
+    def to_option(self, int fileno, int level, int name, prefix):
+        cdef const unsigned char *data = secret_data(self, "secret", -1)
+        cdef Py_buffer view
+        cdef unsigned char *value
+        cdef Py_ssize_t size
+        cdef int status, code
+        PyObject_GetBuffer(prefix, &view, PyBUF_SIMPLE)
+        size = view.len + self.size
+        value = <unsigned char *>calloc(1, size or 1)
+        if value is not NULL:
+            if view.len:
+                memcpy(value, view.buf, view.len)
+            memcpy(value + view.len, data, self.size)
+        PyBuffer_Release(&view)
+        if value is NULL:
+            raise say.no_memory()
+        status = setsockopt(fileno, level, name, value, <socklen_t>size)
+        code = errno
+        wipe_free(value, size)
+        if status:
+            raise say.refused_option("setsockopt", code)
 
     def __len__(self):
         return self.size

@@ -14,6 +14,13 @@ class Secret:
     @staticmethod
     def random(size: int) -> Secret:
         """``size`` bytes from the system's generator; ``ValueError`` below 1."""
+    @staticmethod
+    def from_option(fileno: int, level: int, name: int, size: int) -> Secret:
+        """A socket option of ``size`` bytes, read straight into secret memory;
+        ``OSError`` where getsockopt() fails or gives another size."""
+    def to_option(self, fileno: int, level: int, name: int, prefix: Buffer) -> None:
+        """Set a socket option to ``prefix`` and the secret, from memory that is
+        wiped at once; ``OSError`` where setsockopt() fails."""
     def __len__(self) -> int:
         """Bytes, also after wiping."""
     @property

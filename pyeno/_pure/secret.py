@@ -4,11 +4,14 @@ Python cannot keep copies from being made, so this is wiped as far as a
 bytearray can be.
 """
 
+import ctypes
 import os
-from typing import NoReturn, final
+from typing import Final, NoReturn, final
 
 import pyeno._complaints as say
 from pyeno._values import Buffer
+
+_libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
 def octets(data: Buffer) -> memoryview:
@@ -33,6 +36,28 @@ class Secret:
         if size < 1:
             raise say.out_of_range("size", size, 1, 65535)
         return Secret(os.urandom(size))
+
+    @staticmethod
+    def from_option(fileno: int, level: int, name: int, size: int) -> "Secret":
+        if size < 1:
+            raise say.out_of_range("size", size, 1, 65535)
+        secret = Secret(bytes(size))
+        room = (ctypes.c_char * size).from_buffer(secret._data)
+        given = ctypes.c_uint(size)
+        if _libc.getsockopt(fileno, level, name, room, ctypes.byref(given)):
+            raise say.refused_option("getsockopt", ctypes.get_errno())
+        if given.value != size:
+            raise say.short_option(given.value, size)
+        return secret
+
+    def to_option(self, fileno: int, level: int, name: int, prefix: Buffer) -> None:
+        value = bytearray(octets(prefix)) + self.data("secret")
+        try:
+            room = (ctypes.c_char * len(value)).from_buffer(value)
+            if _libc.setsockopt(fileno, level, name, room, len(value)):
+                raise say.refused_option("setsockopt", ctypes.get_errno())
+        finally:
+            value[:] = bytes(len(value))
 
     def __len__(self) -> int:
         return len(self._data)

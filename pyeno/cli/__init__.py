@@ -16,6 +16,7 @@ from pyeno.errors import ConfigError, PyenoError
 COMMANDS = {
     "listen": "accept TCP connections, encrypted where the peer can",
     "connect": "open a TCP connection, encrypted where the peer can",
+    "flush": "forget the sessions cached for this user",
     "demo": "show TCP-ENO and tcpcrypt between two network namespaces",
     "attach": "load the BPF programs and attach them to a cgroup (root)",
     "detach": "detach and unload them",

@@ -6,6 +6,7 @@ from typing import Any
 
 from pyeno import tep
 from pyeno.config import Config, aead_names
+from pyeno.constants import RESUME_NONCE_MAX
 
 SECONDS_MAX = 10**9
 
@@ -47,9 +48,8 @@ def keepalive(text: str) -> float | tuple[float, float]:
     return (seconds(interval), seconds(timeout)) if comma else seconds(interval)
 
 
-def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """The policy of a connection, field by field of :class:`pyeno.Config`."""
-    group = parser.add_argument_group("encryption")
+def add_policy_arguments(group: argparse._ArgumentGroup) -> None:
+    """What decides which cached sessions may be resumed."""
     group.add_argument(
         "--require", action="store_true", help="refuse connections that are not encrypted"
     )
@@ -68,10 +68,24 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
         help="the same, and no encryption unless the peer sets it too",
     )  # fmt: skip
     group.add_argument(
+        "--session-scope", metavar="NAME", default="",
+        help="keep sessions apart: resume those of the same NAME only",
+    )  # fmt: skip
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """The policy of a connection, field by field of :class:`pyeno.Config`."""
+    group = parser.add_argument_group("encryption")
+    add_policy_arguments(group)
+    group.add_argument(
         "--role-b", action="store_true", help="send b = 1 when opening (simultaneous open)"
     )
     group.add_argument("--no-resume", action="store_true", help="always exchange fresh keys")
     group.add_argument("--no-cache", action="store_true", help="keep no session secret")
+    group.add_argument(
+        "--resumption-nonce-len", type=int, default=RESUME_NONCE_MAX, metavar="N",
+        help="bytes of the resumption nonce, 0 to 8 (default 8)",
+    )  # fmt: skip
     group.add_argument(
         "--keylog", metavar="FILE", help="append traffic keys to FILE (debugging only)"
     )
@@ -90,8 +104,8 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def config_from(options: argparse.Namespace) -> Config:
-    """The Config these arguments mean; raises ConfigError (exit status 2)."""
+def policy_from(options: argparse.Namespace) -> Config:
+    """The Config that the policy's arguments mean; raises ConfigError (exit status 2)."""
     wishes: dict[str, Any] = {}
     if options.tep is not None:
         wishes["teps"] = options.tep
@@ -100,13 +114,21 @@ def config_from(options: argparse.Namespace) -> Config:
     return Config(
         app_aware=options.app_aware,
         require=options.require,
+        session_scope=options.session_scope,
+        **wishes,
+    )
+
+
+def config_from(options: argparse.Namespace) -> Config:
+    """The Config that all these arguments mean; raises ConfigError."""
+    return policy_from(options).but(
         role_b=options.role_b,
         resume=not options.no_resume,
         cache=not options.no_cache,
+        resumption_nonce_len=options.resumption_nonce_len,
         keylog=options.keylog,
         handshake_timeout=options.handshake_timeout,
         keepalive=options.keepalive,
-        **wishes,
     )
 
 

@@ -4,8 +4,9 @@
 TEP over the raw socket; :mod:`info` is what ``sock.eno`` shows.
 """
 
+from pyeno.sockets.caching import flush_sessions
 from pyeno.sockets.create import create_connection, create_server
 from pyeno.sockets.info import Info
 from pyeno.sockets.sock import Socket
 
-__all__ = ["Info", "Socket", "create_connection", "create_server"]
+__all__ = ["Info", "Socket", "create_connection", "create_server", "flush_sessions"]

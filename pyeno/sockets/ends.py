@@ -8,8 +8,9 @@ import os
 import socket
 import time
 import weakref
+from typing import TypeVar
 
-from pyeno.errors import LocalProtocolError, RemoteProtocolError
+from pyeno.errors import KernelError, LocalProtocolError, RemoteProtocolError
 from pyeno.sockets.raw import TCP_CLOSE, reset, tcp_state
 from pyeno.tep import TepConnection
 
@@ -21,6 +22,9 @@ LOST = {
     errno.ETIMEDOUT,
 }  # fmt: skip
 """With these the kernel says, to one call only, that the connection is gone."""
+
+
+Failure = TypeVar("Failure", RemoteProtocolError, KernelError)
 
 
 class Mortal:
@@ -52,7 +56,7 @@ class Mortal:
         if sending and self._fin_sent:
             raise BrokenPipeError("send after shutdown(SHUT_WR): FINp was sent")
 
-    def fail(self, error: RemoteProtocolError) -> Exception:
+    def fail(self, error: RemoteProtocolError | KernelError) -> Exception:
         """Abort (RFC 8548 section 3.3): RST, keys forgotten, the first error kept.
         [8548:3.3-6, 3.3-16, 3.6-8, 8-1]"""
         if self.error is not None:

@@ -9,8 +9,15 @@ from abc import ABC, abstractmethod
 
 from pyeno import kernel
 from pyeno._values import Buffer
-from pyeno.errors import HandshakeTimeoutError, LocalProtocolError, RemoteProtocolError
+from pyeno.errors import (
+    HandshakeTimeoutError,
+    KernelError,
+    LocalProtocolError,
+    RemoteProtocolError,
+)
 from pyeno.sockets import forks, timer
+from pyeno.sockets.acks import HeldAck
+from pyeno.sockets.caching import Caching
 from pyeno.sockets.ends import Mortal
 from pyeno.sockets.keepalive import Liveness
 from pyeno.sockets.raw import BaseSocket, ready, wait
@@ -44,6 +51,9 @@ class Exchange(Mortal, ABC):
         self._unsent = b""
         self._oob = 0
         """MSG_OOB while ``_unsent`` ends with urgent data, for the peer's SIGURG"""
+        self.caching: Caching | None = None
+        """the connection's part in the session cache, where its TEP may have one"""
+        self.ack = HeldAck()
 
     @abstractmethod
     def attend(self) -> bool:
@@ -68,6 +78,7 @@ class Exchange(Mortal, ABC):
             if self._deadline is None:  # the peer's time runs once we take part
                 self._deadline = now + self._handshake_timeout
             try:
+                self._resume_session()
                 while not self.connection.established:
                     self._flush()
                     self._await_init(self._deadline, until)
@@ -79,13 +90,30 @@ class Exchange(Mortal, ABC):
             except RemoteProtocolError as error:
                 raise self.fail(error) from None
 
+    def _resume_session(self) -> None:
+        """In the place of the key exchange (RFC 8548 section 3.5)."""
+        if self.caching is None:
+            return
+        try:
+            self.caching.resume(self._sock, self.connection)
+        except LocalProtocolError as error:
+            self.disown(error)
+            raise
+        except KernelError as error:
+            raise self.fail(error) from None
+
     def _publish(self) -> None:
-        """Tell the host's own tools the session ID; without it all the same."""
+        """Tell the host's own tools the session ID, and cache the next session: before
+        the last Init message goes, so that the peer may resume at once.  Without
+        either all the same."""
+        if self.caching is not None:
+            self.caching.put(self._sock, self.connection)
         with contextlib.suppress(OSError):
             kernel.set_session_id(self._sock, self.connection.session_id)
 
     def _await_init(self, deadline: float, until: float | None) -> None:
         """Until there is something to read; what came in time is read however late."""
+        self.ack.release(self._sock)
         if ready(self._sock, select.POLLIN):
             return
         late = time.monotonic() >= deadline
@@ -122,6 +150,7 @@ class Exchange(Mortal, ABC):
             sent: int = _send(self._sock, sealed, flags | self._oob)
         except OSError as error:
             raise self.meaning(error) from None
+        self.ack.held = False  # it went with these bytes
         return sent
 
     def _flush(self, flags: int = 0) -> None:

@@ -104,6 +104,7 @@ class Inbound(Exchange):
         """One recv(); False at the end of stream.  A frame that trickles in does not
         prolong the timeout."""
         if not self._over:
+            self.ack.release(self._sock)
             timeout = self._sock.gettimeout()
             if started is not None and timeout:
                 wait(self._sock, select.POLLIN, started + timeout)

@@ -27,6 +27,12 @@ _SIOCATMARK = 0x8905
 _AF_UNSPEC = struct.pack("=H14x", socket.AF_UNSPEC)
 
 
+def descriptor(sock: socket.socket) -> int:
+    """sock.fileno(), without what a :class:`Socket` adds to it."""
+    number: int = BaseSocket.fileno(sock)  # type: ignore[attr-defined]
+    return number
+
+
 def deadline_after(seconds: float | None) -> float | None:
     """A moment of the monotonic clock; None stays None."""
     return None if seconds is None else time.monotonic() + seconds
@@ -52,7 +58,7 @@ def ready(sock: socket.socket, event: int) -> bool:
 
 
 def _poller(sock: socket.socket, event: int) -> select.poll:
-    number = sock.fileno()
+    number = descriptor(sock)
     if number < 0:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
     poller = select.poll()
@@ -68,13 +74,13 @@ def tcp_state(sock: socket.socket) -> int:
 def acknowledged(sock: socket.socket) -> tuple[int, int]:
     """(bytes that the peer's TCP has acknowledged, bytes that it has yet to)."""
     info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _ACKED.stop)
-    queued = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4))
+    queued = fcntl.ioctl(descriptor(sock), termios.TIOCOUTQ, bytes(4))
     return struct.unpack("Q", info[_ACKED])[0], struct.unpack("i", queued)[0]
 
 
 def at_mark(sock: socket.socket) -> bool:
     """sockatmark(3)."""
-    return fcntl.ioctl(sock.fileno(), _SIOCATMARK, bytes(4)) != bytes(4)
+    return fcntl.ioctl(descriptor(sock), _SIOCATMARK, bytes(4)) != bytes(4)
 
 
 def reset(sock: socket.socket) -> None:
@@ -86,5 +92,5 @@ def reset(sock: socket.socket) -> None:
     """
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    if sock.fileno() >= 0:
-        ctypes.CDLL(None).connect(sock.fileno(), _AF_UNSPEC, len(_AF_UNSPEC))
+    if descriptor(sock) >= 0:
+        ctypes.CDLL(None).connect(descriptor(sock), _AF_UNSPEC, len(_AF_UNSPEC))

@@ -13,16 +13,32 @@ from pyeno._values import Outcome
 from pyeno.config import Config, as_config
 from pyeno.constants import Reason, State
 from pyeno.errors import EncryptionRequiredError, KernelError
+from pyeno.sockets import caching
+from pyeno.sockets.acks import HeldAck
 from pyeno.sockets.info import Info
 from pyeno.sockets.link import Link
 from pyeno.sockets.raw import deadline_after, ready, reset, wait
+
+# never plain TCP: the peer may encrypt, or does
+_UNKNOWN = {
+    Reason.UNAVAILABLE: (
+        errno.ENOPROTOOPT,
+        "the BPF programs were detached while this connection opened: whether it is "
+        "encrypted cannot be told any more; connection reset, connect again",
+    ),
+    Reason.FORGOTTEN: (
+        errno.ENOBUFS,
+        "the peer encrypts, but too many half-open connections pushed out what was agreed "
+        "with it; connection reset, let it connect again",
+    ),
+}
 
 
 class Settling(socket.socket):
     """What is known of the connection, and how it came to be known."""
 
     __slots__ = (
-        "_config", "_configured", "_info", "_link", "_listening", "_refused", "_seeded",
+        "_ack", "_config", "_configured", "_info", "_link", "_listening", "_refused", "_seeded",
         "_settled", "_settling", "_state",
     )  # fmt: skip
 
@@ -38,6 +54,7 @@ class Settling(socket.socket):
         self._config = as_config(config)
         self._info = Info(kernel.NOT_CONFIGURED, None)
         self._link: Link | None = None
+        self._ack = HeldAck()
         self._listening = False
         self._configured = False
         self._seeded = True
@@ -52,15 +69,8 @@ class Settling(socket.socket):
     def _configure(self) -> None:
         if self.type == socket.SOCK_STREAM and self.family in (socket.AF_INET, socket.AF_INET6):
             self._seeded = entropy.ready()
-            if not self._seeded:
-                return
-            config = self._config
-            self._configured = kernel.configure(
-                self,
-                teps=bytes(reversed(config.teps)),
-                self_aware=config.self_aware,
-                role_b=config.role_b,
-            )
+            if self._seeded:
+                self._configured = caching.configure(self, self._config)
 
     # -- what ENO made of it -------------------------------------------------
 
@@ -95,8 +105,11 @@ class Settling(socket.socket):
                 self._info = Info(result, None)
                 if not connected or result.state is State.OFFERED:
                     return False
-                if self._configured and result.reason is Reason.UNAVAILABLE:
-                    self._refuse_unknown()
+                self._ack.release(self)
+                if result.reason is Reason.FORGOTTEN or (
+                    self._configured and result.reason is Reason.UNAVAILABLE
+                ):
+                    self._refuse_unknown(result.reason)
                 elif self._config.require:
                     self._refuse(result.reason)
             self._settled = True
@@ -119,6 +132,8 @@ class Settling(socket.socket):
         connection.oob_inline = bool(inline)
         config = self._config
         self._link = Link(self, connection, config.handshake_timeout, config.liveness)
+        self._link.caching = caching.Caching(outcome, result, config)
+        self._link.ack = self._ack
         self._info = Info(result, connection)
 
     def _connected(self) -> bool:
@@ -138,13 +153,9 @@ class Settling(socket.socket):
             reason,
         )
 
-    def _refuse_unknown(self) -> None:
+    def _refuse_unknown(self, reason: Reason) -> None:
         reset(self)
-        self._refused = KernelError(
-            errno.ENOPROTOOPT,
-            "the BPF programs were detached while this connection opened: whether it is "
-            "encrypted cannot be told any more; connection reset, connect again",
-        )
+        self._refused = KernelError(*_UNKNOWN[reason])
 
     def _encrypted(self) -> Link | None:
         """The link, or None where the plain socket is to be used.

@@ -11,6 +11,7 @@ import errno
 import os
 import socket
 import struct
+from collections.abc import Iterator
 from typing import Any
 
 from pyeno.constants import State
@@ -40,17 +41,36 @@ class Socket(Receiving, Sending):
         Raises EncryptionRequiredError where ``Config.require`` forbids the
         plain connection it got.
         """
-        self._reopen()
-        super().connect(address)
-        self._opened()
+        with self._opening():
+            super().connect(address)
+            self._opened()
 
     def connect_ex(self, address: Any) -> int:
         """As socket.connect_ex(); protocol errors are still raised."""
-        self._reopen()
-        code = super().connect_ex(address)
-        if code == 0:
-            self._opened()
+        with self._opening():
+            code = super().connect_ex(address)
+            if code == 0:
+                self._opened()
         return code
+
+    @contextlib.contextmanager
+    def _opening(self) -> Iterator[None]:
+        """Hold the handshake's last ACK back for the first bytes, unless nobody would
+        be there to release it: who does not block comes back whenever it likes."""
+        self._reopen()
+        if self._configured and self.gettimeout() != 0:
+            self._ack.hold(self)
+        try:
+            yield
+        finally:
+            if self._link is None:
+                self._ack.release(self)
+
+    def fileno(self) -> int:
+        """As socket.fileno().  Who asks may wait with it (select, poll), so the peer
+        must not be kept waiting for this host's first bytes."""
+        self._ack.release(self)
+        return super().fileno()
 
     def _opened(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -78,6 +98,13 @@ class Socket(Receiving, Sending):
         accepted._seeded = self._seeded
         accepted._settle(connected=True)
         return accepted, address
+
+    def flush_session(self) -> None:
+        """Forget the cached session that came of this connection, if any
+        (RFC 8548 section 3.5); one that is made later is not cached."""
+        self._look()
+        if self._link is not None and self._link.caching is not None:
+            self._link.caching.flush(self)
 
     # -- options -------------------------------------------------------------
 

@@ -1,6 +1,8 @@
 """One tcpcrypt connection without I/O: joins handshake, key schedule, frames.
 
-    stream bytes ──▶ Handshake ──Agreed──▶ KeySchedule ──keys──▶ Traffic: Sealer, Opener
+    stream bytes ──▶ Handshake ──Agreed──┐
+                      Session ──ss[i]──▶ KeySchedule ──keys──▶ Traffic: Sealer, Opener
+                                             └──ss[i+1]──▶ Session
 
 Offsets in the framer count every byte of the direction's TCP stream, the Init
 message included (RFC 8548 section 3.6).
@@ -11,12 +13,7 @@ from collections import deque
 from pyeno._values import Buffer, Outcome
 from pyeno.config import Config
 from pyeno.constants import ENO_GLT, Aead, Role
-from pyeno.errors import (
-    LocalProtocolError,
-    NotEncryptedError,
-    RemoteProtocolError,
-    TruncationError,
-)
+from pyeno.errors import LocalProtocolError, NotEncryptedError, TruncationError
 from pyeno.events import (
     DataReceived,
     EncryptionEnabled,
@@ -31,6 +28,7 @@ from pyeno.tcpcrypt.handshake import Agreed, Handshake
 from pyeno.tcpcrypt.keylog import KeyLog
 from pyeno.tcpcrypt.keyschedule import Generations, KeySchedule
 from pyeno.tcpcrypt.schemes import Randomness
+from pyeno.tcpcrypt.sessions import Session
 from pyeno.tcpcrypt.system import SYSTEM
 from pyeno.tcpcrypt.traffic import Traffic, dataless
 
@@ -41,7 +39,8 @@ class Connection:
     """Give it stream bytes, take application bytes, and the other way round.
 
     ``outcome`` is the negotiation's; ``randomness`` may be injected, so that
-    tests and simulators are repeatable.  Implements
+    tests and simulators are repeatable.  Where the negotiation resumed a
+    session, ``resume()`` takes the place of the key exchange.  Implements
     :class:`pyeno.tep.TepConnection`; see there for each method.
     """
 
@@ -56,13 +55,15 @@ class Connection:
             aeads=config.aeads,
             randomness=randomness,
         )
+        self._original_role = outcome.role
         self._keys: Traffic | None = None
+        self._next: Session | None = None
         self._keylog = KeyLog(config.keylog)
         self._events: deque[Event] = deque(maxlen=64)
         self._urgent_index: int | None = None
         self._oob_inline = True
         self._wiped = False
-        self._owed = self._handshake.start()
+        self._owed = b"" if outcome.resumed else self._handshake.start()
 
     # -- what is known -------------------------------------------------------
 
@@ -151,16 +152,34 @@ class Connection:
             aead=agreed.aead,
             original_role=self.role,
         )
-        sending, receiving = schedule.outgoing(), schedule.incoming()
-        session_id = schedule.session_id
-        schedule.wipe()
         init1, init2 = len(agreed.init1), len(agreed.init2)
         sent, received = (init1, init2) if self.role is Role.A else (init2, init1)
-        self._keylog.begin(agreed.n_a, agreed.aead)
+        self._begin(schedule, agreed.n_a, sent, received)
+
+    def resume(self, session: Session) -> None:
+        """Keys without a key exchange (section 3.5): frames begin at offset 0.
+        [8548:3.5-19, 3.5-21]"""
+        if self._keys is not None or self._wiped:
+            raise LocalProtocolError("resume: this connection has, or had, its keys already")
+        schedule = session.schedule(self._outcome)
+        self._original_role = session.original_role
+        self._begin(schedule, session.identifier, 0, 0)
+
+    def next_session(self) -> Session | None:
+        session, self._next = self._next, None
+        return session
+
+    def _begin(self, schedule: KeySchedule, name: bytes, sent: int, received: int) -> None:
+        """Frames both ways, after that many stream bytes; ``name`` is for the key log."""
+        sending, receiving = schedule.outgoing(), schedule.incoming()
+        session_id, aead = schedule.session_id, Aead(schedule.aead)
+        if self._config.cache:
+            self._next = Session.after(schedule, self._outcome.tep_byte)
+        schedule.wipe()
+        self._keylog.begin(name, aead)
         key, peer_key = sending.traffic_key(), receiving.traffic_key()
         self._log(sending, key, True)
         self._log(receiving, peer_key, False)
-        aead = Aead(agreed.aead)
         sealer = Sealer(aead, key, sent, frame_size=self._config.frame_data)
         opener = Opener(aead, peer_key, received)
         opener.oob_inline = self._oob_inline
@@ -172,7 +191,7 @@ class Connection:
         self._events.append(EncryptionEnabled(session_id, aead))
 
     def _log(self, generations: Generations, key: Secret, outgoing: bool) -> None:
-        direction = "ab" if outgoing is (self.role is Role.A) else "ba"
+        direction = "ab" if outgoing is (self._original_role is Role.A) else "ba"
         self._keylog.write(direction, generations.generation, key)
 
     def _raised(self, remote_generation: int) -> None:
@@ -184,6 +203,10 @@ class Connection:
         if self._keys is not None:
             self._keys.opener.feed(data)
             return
+        if self._outcome.resumed:
+            raise LocalProtocolError(
+                "the session is to be resumed: call resume() before receive_data()"
+            )
         agreed = self._handshake.receive(data)
         if agreed is None:
             return
@@ -295,6 +318,8 @@ class Connection:
         """
         self._wiped = True
         self._handshake.wipe()
+        if self._next is not None:
+            self._next.wipe()
         if self._keys is not None:
             self._keys.wipe()
 
@@ -308,6 +333,4 @@ class Connection:
 
 def create(outcome: Outcome, config: Config) -> Connection:
     """The factory :mod:`pyeno.tep` calls for every tcpcrypt TEP."""
-    if outcome.resumed:
-        raise RemoteProtocolError("resumption was negotiated but never proposed")
     return Connection(outcome, config)

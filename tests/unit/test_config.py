@@ -43,6 +43,9 @@ def test_every_tep_by_name_and_number() -> None:
         ("teps", [0x23, 0x23]), ("aeads", ["null"]), ("aeads", [0]), ("aeads", [None]),
         ("app_aware", "maybe"), ("app_aware", 1), ("require", 1),
         ("role_b", None), ("resume", "no"),
+        ("resumption_nonce_len", -1), ("resumption_nonce_len", 9),
+        ("resumption_nonce_len", True), ("session_lifetime", 0), ("session_lifetime", 1.5),
+        ("session_lifetime", 1 << 32), ("session_scope", None), ("session_scope", b"bytes"),
         ("rekey_bytes", 0), ("rekey_bytes", "1 GB"), ("rekey_bytes", True),
         ("frame_size", 0), ("frame_size", FRAME_DATA_MAX + 1), ("frame_size", "big"),
         ("handshake_timeout", 0), ("handshake_timeout", -1),
@@ -82,3 +85,29 @@ def test_as_config() -> None:
 
 def test_self_aware_values() -> None:
     assert [Config(app_aware=a).self_aware for a in (False, True, "mandatory")] == [0, 1, 2]
+
+
+@pytest.mark.rfc("8548:3.5-3", "8548:3.5-4")
+def test_resumption_defaults() -> None:
+    """RFC 8548 section 3.5: "MUST default to eight bytes"."""
+    config = Config()
+    assert config.resume and config.cache
+    assert config.resumption_nonce_len == 8 and config.session_lifetime == 3600
+    assert [Config(resumption_nonce_len=n).resumption_nonce_len for n in (0, 8)] == [0, 8]
+
+
+def test_sessions_belong_to_a_policy() -> None:
+    """What a session may be resumed under, and nothing else, is in its token."""
+    config = Config()
+    token = config.session_token
+    assert len(token) == 8 and token == Config().session_token
+    for same in (
+        {"resume": False}, {"cache": False}, {"role_b": True}, {"frame_size": 100},
+        {"resumption_nonce_len": 0}, {"session_lifetime": 1}, {"aeads": config.aeads[::-1]},
+    ):  # fmt: skip
+        assert config.but(**same).session_token == token, same
+    others: list[dict[str, object]] = [
+        {"aeads": [1]}, {"aeads": [2]}, {"app_aware": True}, {"app_aware": "mandatory"},
+        {"require": True}, {"session_scope": "mail"}, {"session_scope": "\udcff"},
+    ]  # fmt: skip
+    assert len({token, *(config.but(**other).session_token for other in others)}) == 8

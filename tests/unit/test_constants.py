@@ -116,7 +116,8 @@ def test_tep_identifiers() -> None:
     tcpcrypt = enums(HEADERS["eno_negotiate.h"])
     assert tcpcrypt["TCPCRYPT_TEP_FIRST"] == Tep.TCPCRYPT_ECDHE_P256
     assert tcpcrypt["TCPCRYPT_TEP_LAST"] == Tep.TCPCRYPT_ECDHE_Curve448
-    assert (tcpcrypt["TCPCRYPT_RESUME_HALF"], tcpcrypt["TCPCRYPT_NONCE_MAX"]) == (9, 8)
+    assert constants.RESUME_HALF_LEN == tcpcrypt["TCPCRYPT_RESUME_HALF"] == 9
+    assert constants.RESUME_NONCE_MAX == tcpcrypt["TCPCRYPT_NONCE_MAX"] == 8
 
 
 @pytest.mark.rfc("8547:5-4", "8548:7-2")

@@ -2,8 +2,10 @@
 
 import contextlib
 import copy
+import errno
 import pickle
 import re
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from pyeno.errors import LocalProtocolError
 
 BYTES = bytes(range(32))
+TCP_FASTOPEN_KEY = 33  # an option that keeps 16 or 32 bytes and gives them back
 
 
 def test_shows_its_size_only(twin: Any) -> None:
@@ -74,6 +77,39 @@ def test_cannot_be_subclassed(twin: Any) -> None:
     if twin.backend == "native":
         with pytest.raises(TypeError):
             type("Leaky", (twin.Secret,), {})
+
+
+def test_passes_through_socket_options(twin: Any) -> None:
+    with socket.socket() as sock:
+        key = sock.fileno(), socket.IPPROTO_TCP, TCP_FASTOPEN_KEY
+        secret = twin.Secret(BYTES[16:])
+        secret.to_option(*key, memoryview(BYTES)[:16])
+        assert sock.getsockopt(*key[1:], 64) == BYTES
+        back = twin.Secret.from_option(*key, 32)
+        assert back.export() == BYTES and repr(back) == "<Secret: 32 bytes>"
+        assert secret.export() == BYTES[16:]
+
+
+def test_what_the_kernel_refuses(twin: Any) -> None:
+    with socket.socket() as sock:
+        key = sock.fileno(), socket.IPPROTO_TCP, TCP_FASTOPEN_KEY
+        with pytest.raises(OSError, match="setsockopt") as refused:
+            twin.Secret(BYTES).to_option(*key, b"too long")
+        assert refused.value.errno == errno.EINVAL
+        twin.Secret(BYTES[16:]).to_option(*key, b"")
+        with pytest.raises(OSError, match="gave 16 bytes of a secret; 20 are needed"):
+            twin.Secret.from_option(*key, 20)
+        with pytest.raises(OSError, match="getsockopt") as refused:
+            twin.Secret.from_option(-1, *key[1:], 32)
+        assert refused.value.errno == errno.EBADF
+        with pytest.raises(ValueError, match="size is 0"):
+            twin.Secret.from_option(*key, 0)
+        wiped = twin.Secret(BYTES)
+        wiped.wipe()
+        with pytest.raises(LocalProtocolError, match="was wiped"):
+            wiped.to_option(*key, b"")
+        with pytest.raises(TypeError):
+            twin.Secret(BYTES).to_option(*key, "text")
 
 
 def test_wiping_clears_the_memory_itself(twin: Any) -> None:

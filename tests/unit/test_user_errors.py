@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pyeno import attach, doctor, mounts
+from pyeno import attach, doctor, kernel, mounts
 from pyeno.cli import COMMANDS, main
 from pyeno.errors import KernelError
 
@@ -52,6 +52,9 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
         (["connect", "--keepalive", "soon", "localhost:1"], "write seconds, above 0"),
         (["connect", "--keepalive", "9,", "localhost:1"], "'': write seconds, above 0"),
         (["listen", "--keepalive", "9,0", "7000"], "'0': write seconds, above 0"),
+        (["connect", "--resumption-nonce-len", "9", "localhost:1"], "nonce_len: 9; allowed: "),
+        (["connect", "--resumption-nonce-len", "x", "localhost:1"], "invalid int value: 'x'"),
+        (["flush", "--tep", "0x7f"], "pyeno flush: teps: unknown '0x7f'"),
         (["connect", "--tep", "0x7f", "localhost:1"], "teps: unknown '0x7f'; allowed: "),
         (["connect", "--aead", "rot13", "localhost:1"], "aeads: unknown 'rot13'; allowed: "),
         (["attach", "--teps", "rot13"], "teps: 'rot13'; allowed: 'all', or .*curve25519"),
@@ -183,3 +186,13 @@ def test_remedies_can_be_typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     assert doctor.command("attach") == "sudo pyeno attach"
     (tmp_path / "pyeno").touch()
     assert doctor.command("attach") == f"sudo {tmp_path}/pyeno attach"
+
+
+@pytest.mark.parametrize("attached", [True, False])
+def test_flush_where_nothing_is_attached(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, attached: bool
+) -> None:
+    monkeypatch.setattr(kernel, "configure", lambda *_, **__: attached)
+    said = "" if attached else "pyeno flush: nothing is attached for this process"
+    status, told = run(capsys, "flush", "--everything")
+    assert (status, told.partition(",")[0]) == (0 if attached else 1, said)

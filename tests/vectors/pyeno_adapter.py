@@ -12,7 +12,7 @@ from typing import Any
 
 from pyeno import Config, Role, option
 from pyeno._values import Outcome
-from pyeno.constants import Aead, Reason
+from pyeno.constants import N_B_LEN, Aead, Reason
 from pyeno.errors import IllFormedOptionError, RemoteProtocolError
 from pyeno.events import Rekeyed
 from pyeno.negotiation import negotiate
@@ -30,7 +30,7 @@ from pyeno.tcpcrypt.messages import (
     parse_init1,
     parse_init2,
 )
-from pyeno.tcpcrypt.schemes import SCHEMES
+from pyeno.tcpcrypt.schemes import bare_public, encode_public, generate
 
 Json = dict[str, Any]
 H = bytes.fromhex
@@ -163,19 +163,18 @@ def negotiated(q: Json) -> Json:
 # -- RFC 8548: the key exchange
 
 
-def key_pair(q: Json) -> Any:
-    if q["tep"] not in SCHEMES:
-        raise Unsupported(f"TEP {q['tep']:#04x}")
-    return SCHEMES[q["tep"]].generate(Fixed(H(q["private"])))
-
-
 def public_key(q: Json) -> Json:
-    return {"public": key_pair(q).public.hex()}
+    pair = generate(q["tep"], Fixed(H(q["private"])))
+    return {"public": encode_public(q["tep"], pair.public).hex()}
 
 
 def exchange(q: Json) -> Json:
+    """With a Pub field as it came in an Init message."""
+    message = encode_init2(Init2(Aead.AES_128_GCM, bytes(N_B_LEN), H(q["public"])))
+    pair = generate(q["tep"], Fixed(H(q["private"])))
     try:
-        return {"ok": True, "es": key_pair(q).exchange(H(q["public"])).export().hex()}
+        public = bare_public(q["tep"], parse_init2(message, q["tep"]).pub_b)
+        return {"ok": True, "es": pair.exchange(public).export().hex()}
     except RemoteProtocolError:
         return {"ok": False, "reason": "bad-public-key"}
 
@@ -188,8 +187,6 @@ def encode_init(q: Json) -> Json:
 
 
 def take_init(q: Json) -> Json:
-    if q["tep"] not in SCHEMES:
-        raise Unsupported(f"TEP {q['tep']:#04x}")
     role = Role.B if q["message"] == 1 else Role.A
     shake = Handshake(role=role, tep=q["tep"], aeads=tuple(q["aeads"]), randomness=Anything())
     shake.start()
@@ -199,14 +196,14 @@ def take_init(q: Json) -> Json:
         return refusal(error)
     if done is None:
         return {"ok": True, "complete": False}
-    agreed, public_len = done[0], SCHEMES[q["tep"]].public_len
+    agreed = done[0]
     told: Json = {"ok": True, "complete": True, "cipher": agreed.aead}
     if role is Role.B:
-        one = parse_init1(agreed.init1, public_len)
+        one = parse_init1(agreed.init1, q["tep"])
         return told | {
             "length": len(agreed.init1), "nonce": one.n_a.hex(), "public": one.pub_a.hex()
         }  # fmt: skip
-    two = parse_init2(agreed.init2, public_len)
+    two = parse_init2(agreed.init2, q["tep"])
     return told | {
         "length": len(agreed.init2), "nonce": two.n_b.hex(), "public": two.pub_b.hex()
     }  # fmt: skip
@@ -310,8 +307,6 @@ def next_key(q: Json, opener: Opener) -> bytes:
 
 
 def dialogue(q: Json) -> Json:
-    if q["tep"] not in SCHEMES:
-        raise Unsupported(f"TEP {q['tep']:#04x}")
     transcript = H(q["option_a"] + q["option_b"])
     hosts = {
         host: Connection(

@@ -20,6 +20,8 @@ class Segment(NamedTuple):
     flags: int
     options: tuple[bytes, ...]
     payload: bytes
+    at: float = 0.0
+    """when it was seen, by the monotonic clock"""
 
     @property
     def eno(self) -> tuple[bytes, ...]:
@@ -86,7 +88,7 @@ class Capture:
             with contextlib.suppress(TimeoutError):
                 segment = decode(self._sock.recv(65536))
                 if segment:
-                    self.segments.append(segment)
+                    self.segments.append(segment._replace(at=time.monotonic()))
 
     def wait(self, enough: Callable[[list[Segment]], bool], timeout: float = 5) -> None:
         """Until the segments satisfy a predicate; AssertionError if they never do."""

@@ -14,7 +14,9 @@ import pytest
 from wire.netns import PREFIX, Wire, run, sweep
 from wire.peering import Field
 from wire.programs import Listen
+from wire.resuming import flush
 from wire.rfcpeer_host import Host
+from wire.sessions import Keeper
 from wire.tun import Namespace, Tun
 
 from pyeno import attach, mounts
@@ -114,6 +116,22 @@ def field(attached: Attached) -> Iterator[Field]:
         yield Field(tun, host)
 
 
+@pytest.fixture(autouse=True)
+def _no_session_left(request: pytest.FixtureRequest) -> None:
+    """Every test starts with no cached session, as if it were the first."""
+    hosts: list[Any] = []
+    if "_shared_wire" in request.fixturenames:
+        shared: Wire = request.getfixturevalue("_shared_wire")
+        hosts += [shared.a, shared.b]
+    if "field" in request.fixturenames:
+        hosts.append(request.getfixturevalue("field").tun.namespace)
+    if "box" in request.fixturenames:
+        box = request.getfixturevalue("box")
+        hosts += [box.left, box.right]
+    for host in hosts:
+        flush(host)
+
+
 @pytest.fixture(scope="session")
 def echo(field: Field) -> Iterator[Listen]:
     """`pyeno listen --echo` there, IPv6 and IPv4, one process for all tests."""
@@ -133,7 +151,30 @@ def change(attached: Attached) -> Iterator[Callable[..., attach.Status]]:
     changed(**Policy()._asdict())
 
 
+@pytest.fixture
+def token() -> bytes:
+    """Of a policy of this test's own: no other test's session is resumed under it."""
+    return os.urandom(8)
+
+
+@pytest.fixture
+def keeper(wire: Wire, token: bytes) -> Iterator[Keeper]:
+    """Two hosts that keep sessions: a opens, b listens."""
+    with Keeper(wire, token) as keeper:
+        yield keeper
+
+
+@pytest.fixture
+def roomy(wire: Wire) -> Iterator[None]:
+    """No timestamps: 32 bytes of options are free, not 20."""
+    for host in (wire.a, wire.b):
+        host.sysctl("net.ipv4.tcp_timestamps", 0)
+    yield
+    for host in (wire.a, wire.b):
+        host.sysctl("net.ipv4.tcp_timestamps", 1)
+
+
 __all__ = [
-    "Attached", "attached", "cgroup", "change", "echo", "elsewhere", "field", "move_to", "run",
-    "wire",
+    "Attached", "attached", "cgroup", "change", "echo", "elsewhere", "field", "keeper",
+    "move_to", "roomy", "run", "token", "wire",
 ]  # fmt: skip

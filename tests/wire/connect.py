@@ -1,6 +1,7 @@
 """One connection between the two namespaces, set up and judged."""
 
 import contextlib
+import ctypes
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -45,14 +46,14 @@ class Ends(NamedTuple):
 
 
 def listen(
-    host: Namespace, address: str, setup: Setup = tcpcrypt, late: bool = False
+    host: Namespace, address: str, setup: Setup = tcpcrypt, late: bool = False, port: int = 0
 ) -> socket.socket:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     sock = host.socket(family)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if address == "::":
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-    sock.bind((address, 0))
+    sock.bind((address, port))
     if not late:
         setup(sock)
     sock.listen()
@@ -109,3 +110,18 @@ def assert_plain(ends: Ends, active: Reason, passive: Reason) -> None:
 
 def no_eno(segments: list[Segment]) -> bool:
     return not any(s.eno for s in segments)
+
+
+def disconnect(sock: socket.socket) -> None:
+    """connect() to AF_UNSPEC, after which the socket may connect elsewhere."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.connect(sock.fileno(), bytes(16), 16) == 0, ctypes.get_errno()
+
+
+def refused(call: Callable[[], object]) -> int | None:
+    """The errno of a system call, if it fails."""
+    try:
+        call()
+    except OSError as error:
+        return error.errno
+    return None

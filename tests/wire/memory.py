@@ -8,6 +8,7 @@ from pathlib import Path
 
 WORD = 8
 WHOLE = 1 << 26  # of a mapping, read at once
+SHADOW = 1 << 34  # a mapping as large as this is a sanitizer's, terabytes of nothing
 
 
 def writable(pid: int) -> Iterator[tuple[int, int, str]]:
@@ -16,7 +17,8 @@ def writable(pid: int) -> Iterator[tuple[int, int, str]]:
         span, mode, *rest = line.split(maxsplit=5)
         if mode.startswith("rw"):
             start, end = (int(part, 16) for part in span.split("-"))
-            yield start, end, rest[3] if len(rest) > 3 else "anonymous"
+            if end - start < SHADOW:
+                yield start, end, rest[3] if len(rest) > 3 else "anonymous"
 
 
 def words(secret: bytes) -> set[int]:

@@ -1,6 +1,6 @@
-"""The process whose memory test_memory.py looks through: one pyeno connection.
+"""The process whose memory test_memory.py looks through: one pyeno connection, or more.
 
-    memory_subject.py ROLE ADDRESS PORT TEP AEAD PRIVATE
+    memory_subject.py ROLE ADDRESS PORT AEAD PRIVATE
 
 ROLE A connects, B listens.  PRIVATE is a descriptor to read the ephemeral private
 key from.  Standard input says what to do; each line is answered by one.
@@ -8,6 +8,7 @@ key from.  Standard input says what to do; each line is answered by one.
 
 import os
 import sys
+from collections.abc import Iterator
 
 import pyeno
 from pyeno.tcpcrypt.agreement import Secret
@@ -25,12 +26,22 @@ def given(descriptor: int, size: int) -> Secret:
     return secret
 
 
-def opened(role: str, address: str, port: int, config: pyeno.Config) -> pyeno.Socket:
-    if role == "A":
-        return pyeno.create_connection((address, port), 8, config=config)
+def openers(role: str, address: str, port: int, config: pyeno.Config) -> Iterator[pyeno.Socket]:
+    """One connection after another, to or from the same address."""
+    while role == "A":
+        yield pyeno.create_connection((address, port), 8, config=config)
     with pyeno.create_server((address, port), config=config) as listener:
         print("listening", flush=True)
-        return listener.accept()[0]
+        while True:
+            yield listener.accept()[0]
+
+
+def opened(connections: Iterator[pyeno.Socket]) -> pyeno.Socket:
+    sock = next(connections)
+    sock.settimeout(8)
+    sock.do_handshake()
+    print("ready", flush=True)
+    return sock
 
 
 def obey(sock: pyeno.Socket, command: str, size: int) -> None:
@@ -52,18 +63,19 @@ def obey(sock: pyeno.Socket, command: str, size: int) -> None:
 
 
 def main() -> None:
-    role, address, port, tep, aead, private = sys.argv[1:]
+    role, address, port, aead, private = sys.argv[1:]
     source = int(private)
     SystemRandomness.secret = lambda _, size: given(source, size)  # type: ignore[method-assign]
-    config = pyeno.Config(teps=tep, aeads=aead, rekey_bytes=REKEY_BYTES)
-    sock = opened(role, address, int(port), config)
-    sock.settimeout(8)
-    sock.do_handshake()
-    print("ready", flush=True)
+    config = pyeno.Config(aeads=(int(aead),), rekey_bytes=REKEY_BYTES)
+    connections = openers(role, address, int(port), config)
+    sock = opened(connections)
     for line in sys.stdin:
         command, size = line.split()
-        obey(sock, command, int(size))
-        print("done", flush=True)
+        if command == "open":
+            sock = opened(connections)
+        else:
+            obey(sock, command, int(size))
+            print("done", flush=True)
 
 
 if __name__ == "__main__":

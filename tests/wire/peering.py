@@ -126,11 +126,14 @@ def face(
     *,
     config: pyeno.Config | None = None,
     marker: bytes = MARKER,
+    port: int | None = None,
     silent: bool = False,
     **wishes: Any,
 ) -> Iterator[Facing]:
-    """pyeno in `role`: "A" opens actively, "B" accepts; TCP is established, no key is yet."""
-    port = next(_ports)
+    """pyeno in `role`: "A" opens actively, "B" accepts; TCP is established, no key is yet.
+
+    Sessions that pyeno made as active opener are for the same `port` only."""
+    port = next(_ports) if port is None else port
     if role == "A":
         peer = EnoPeer(field.host, **wishes).listen(port)
         facing = Facing(peer)

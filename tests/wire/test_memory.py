@@ -19,7 +19,6 @@ import pytest
 from oracle import keys
 from oracle.scheme import SCHEMES
 from wire import memory
-from wire.memory_subject import REKEY_BYTES
 from wire.peering import TIMEOUT, Field
 from wire.programs import INHERITED
 from wire.rfcpeer import EnoPeer
@@ -27,7 +26,7 @@ from wire.rfcpeer import EnoPeer
 pytestmark = pytest.mark.wire
 
 SUBJECT = Path(__file__).with_name("memory_subject.py")
-CURVE25519 = 0x23
+TEP = 0x23
 LARGE = 60_000  # a frame that `cryptography` computes
 GENERATIONS = 4
 _ports = itertools.count(12000)
@@ -36,16 +35,15 @@ _ports = itertools.count(12000)
 class Subject:
     """The process, and what we gave it for a private key."""
 
-    def __init__(self, field: Field, role: str, port: int, aead: int, tep: int) -> None:
-        scheme = SCHEMES[tep]
-        self.tep = tep
-        self.private = scheme.private(randomness.token_bytes(scheme.private_len))
+    def __init__(self, field: Field, role: str, port: int, aead: int) -> None:
+        self.role, self.port = role, port
+        self.private = randomness.token_bytes(SCHEMES[TEP].private_len)
         reader, writer = os.pipe()
         os.write(writer, self.private)
         os.close(writer)
         address = field.theirs() if role == "A" else field.ours()
         words = ["ip", "netns", "exec", field.tun.namespace.name, sys.executable, str(SUBJECT)]
-        words += [role, address, str(port), str(tep), str(aead), str(reader)]
+        words += [role, address, str(port), str(aead), str(reader)]
         self.process = subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
             pass_fds=[reader],
@@ -70,16 +68,13 @@ class Subject:
 
 
 @contextlib.contextmanager
-def facing(
-    field: Field, role: str, aead: int, tep: int = CURVE25519
-) -> Iterator[tuple[Subject, EnoPeer]]:
+def facing(field: Field, role: str, aead: int) -> Iterator[tuple[Subject, EnoPeer]]:
     """The subject in `role`, its TCP connected to the oracle's peer."""
     port = next(_ports)
-    source = "" if role == "A" else field.theirs()
-    peer = EnoPeer(field.host, source=source, teps=(tep,), aeads=(aead,))
+    peer = EnoPeer(field.host, source="" if role == "A" else field.theirs(), aeads=(aead,))
     if role == "A":
         peer.listen(port)
-    subject = Subject(field, role, port, aead, tep)
+    subject = Subject(field, role, port, aead)
     try:
         if role == "A":
             peer.accept(TIMEOUT)
@@ -114,25 +109,26 @@ def pads(name: str, key: bytes) -> dict[str, bytes]:
 
 
 class Known:
-    """Every secret of a connection, by the RFC's name, and generation by generation."""
+    """Every secret of a connection, by the RFC's name, and generation by generation.
+
+    The next session's secret is the kernel's to keep, where it may be resumed.
+    """
 
     def __init__(self, subject: Subject, peer: EnoPeer) -> None:
         assert peer.keys is not None
         agreed = peer.keys
+        i = peer.session.i - 1
         self.exchange = {
             "private key": subject.private,
-            # OpenSSL's numbers have their last byte first
-            "private key, reversed": subject.private[::-1],
-            "ES": agreed.es,
-            "ES, reversed": agreed.es[::-1],
-            **pads("PRK", agreed.ss),
-            **pads("ss[1]", keys.next_secret(agreed.ss)),
+            "private key in digits": digits(subject.private),
+            **pads(f"ss[{i}]", agreed.ss),
+            **pads(f"ss[{i + 1}]", keys.next_secret(agreed.ss)),
         }
-        if subject.tep == CURVE25519:
-            self.exchange["private key in digits"] = digits(subject.private)
+        if agreed.es:
+            self.exchange["ES"] = agreed.es
         self.master: list[dict[str, bytes]] = []
         self.traffic: list[dict[str, bytes]] = []
-        mk = keys.first_master_key(agreed.ss)
+        mk = keys.first_master_key(agreed.ss, agreed.sn)
         for j in range(GENERATIONS):
             self.master.append(pads(f"mk[{j}]", mk))
             key_len = keys.AEADS[agreed.aead][1]
@@ -141,6 +137,14 @@ class Known:
                 self.traffic[j][f"k_{way}[{j}]"] = key[:key_len]
                 self.traffic[j][f"nonce randomizer of k_{way}[{j}]"] = key[key_len:]
             mk = keys.next_master_key(mk)
+
+    def needed(self, generation: int | None) -> dict[str, bytes]:
+        """What seals and opens in that generation, and gives the next one."""
+        if generation is None:
+            return {}
+        master = f"mk[{generation}]"
+        keys_only = {k: v for k, v in self.traffic[generation].items() if k.startswith("k_")}
+        return keys_only | {master: self.master[generation][master]}
 
     def but(self, generation: int | None) -> dict[str, bytes]:
         """All that must be gone, or not be there yet, in that generation."""
@@ -157,17 +161,56 @@ def agree(subject: Subject, peer: EnoPeer) -> Known:
     return Known(subject, peer)
 
 
+def rekey_and_close(subject: Subject, peer: EnoPeer, known: Known) -> None:
+    """Looked through after each."""
+    # the subject has sent as much as one key set may; the peer follows
+    both_ways(subject, peer, LARGE)
+    both_ways(subject, peer, LARGE)
+    both_ways(subject, peer, 100)
+    assert (peer.opener.generation, peer.sealer.generation) == (1, 1)
+    look(subject, known, 1)
+    both_ways(subject, peer, LARGE // 2)
+    # the peer begins, the subject follows
+    subject.tell("recv", 100)
+    peer.rekey(bytes(100))
+    subject.hear("done")
+    assert peer.recv_frame().rekey
+    both_ways(subject, peer, 100)
+    assert (peer.opener.generation, peer.sealer.generation) == (2, 2)
+    look(subject, known, 2)
+    close(subject, peer)
+    look(subject, known, None)
+
+
+def close(subject: Subject, peer: EnoPeer) -> None:
+    """Both ends, the peer first."""
+    subject.tell("end")
+    peer.close()
+    subject.hear("done")
+    subject.tell("close")
+    assert peer.recv() == b""
+    subject.hear("done")
+    peer.conn.wait_closed(TIMEOUT)
+
+
+def reopen(field: Field, subject: Subject, peer: EnoPeer) -> None:
+    """Another connection of the same process, opened as the first one was."""
+    if subject.role == "A":
+        peer.listen(subject.port)
+        subject.tell("open")
+        peer.accept(TIMEOUT)
+    else:
+        subject.tell("open")
+        peer.connect((field.ours(), subject.port), timeout=TIMEOUT)
+
+
 def look(subject: Subject, known: Known, generation: int | None) -> None:
     """Nothing but what this generation needs; and that is found, or we would be blind."""
-    if generation is not None:
-        needed = {
-            name: key
-            for name, key in known.traffic[generation].items()
-            if name.startswith("k_")
-        } | {f"mk[{generation}]": known.master[generation][f"mk[{generation}]"]}
-        assert subject.found(needed).keys() == needed.keys()
-    left = subject.found(known.but(generation))
-    assert not left, "\n".join(f"{name} at {places}" for name, places in left.items())
+    gone, needed = known.but(generation), known.needed(generation)
+    places = subject.found(gone | needed)
+    left = {name: where for name, where in places.items() if name in gone}
+    assert not left, "\n".join(f"{name} at {where}" for name, where in left.items())
+    assert places.keys() == needed.keys()
 
 
 def both_ways(subject: Subject, peer: EnoPeer, size: int) -> None:
@@ -183,7 +226,6 @@ def both_ways(subject: Subject, peer: EnoPeer, size: int) -> None:
 every_aead = pytest.mark.parametrize("aead", keys.AEADS, ids=lambda aead: keys.AEADS[aead][0])
 
 
-@pytest.mark.rfc("8547:5-7", "8547:5-8", "8547:5-9", "8548:3.8-11")
 @every_aead
 @pytest.mark.parametrize("role", "AB")
 def test_a_fresh_connection(field: Field, role: str, aead: int) -> None:
@@ -192,37 +234,24 @@ def test_a_fresh_connection(field: Field, role: str, aead: int) -> None:
         look(subject, known, 0)
         both_ways(subject, peer, LARGE)
         look(subject, known, 0)
-        # the subject has sent as much as one key set may; the peer follows
-        both_ways(subject, peer, REKEY_BYTES - LARGE)
-        both_ways(subject, peer, 100)
-        assert (peer.opener.generation, peer.sealer.generation) == (1, 1)
-        look(subject, known, 1)
-        both_ways(subject, peer, LARGE)
-        # the peer begins, the subject follows
-        subject.tell("recv", 100)
-        peer.rekey(bytes(100))
-        subject.hear("done")
-        assert peer.recv_frame().rekey
-        both_ways(subject, peer, 100)
-        assert (peer.opener.generation, peer.sealer.generation) == (2, 2)
-        look(subject, known, 2)
-        subject.tell("end")
-        peer.close()
-        subject.hear("done")
-        subject.tell("close")
-        assert peer.recv() == b""
-        subject.hear("done")
-        look(subject, known, None)
+        rekey_and_close(subject, peer, known)
 
 
-@pytest.mark.parametrize("tep", SCHEMES, ids=lambda tep: SCHEMES[tep].name)
+@every_aead
 @pytest.mark.parametrize("role", "AB")
-def test_each_key_agreement(field: Field, role: str, tep: int) -> None:
-    with facing(field, role, 1, tep) as (subject, peer):
-        known = agree(subject, peer)
+def test_a_resumed_connection(field: Field, role: str, aead: int) -> None:
+    """RFC 8548 section 3.5: "erase ss[i] from memory" once mk[0] is there."""
+    with facing(field, role, aead) as (subject, peer):
+        fresh = agree(subject, peer)
+        close(subject, peer)
+        again = EnoPeer(field.host, source=peer.source, aeads=(aead,), sessions=(peer.session,))
+        reopen(field, subject, again)
+        known = agree(subject, again)
+        assert again.negotiated is not None and again.negotiated.mode == "resume"
         look(subject, known, 0)
-        both_ways(subject, peer, LARGE)
-        look(subject, known, 0)
+        left = subject.found(fresh.but(None))
+        assert not left, left
+        rekey_and_close(subject, again, known)
 
 
 @every_aead

@@ -2,10 +2,9 @@
 
 import errno
 import socket
-from collections.abc import Callable
 
 import pytest
-from wire.connect import connection, listen, raw, tcpcrypt, unconfigured
+from wire.connect import connection, listen, raw, refused, tcpcrypt, unconfigured
 from wire.netns import Wire
 
 from pyeno import kernel
@@ -19,14 +18,6 @@ READ_ONLY = [
     kernel.TCP_ENO_TRANSCRIPT, kernel.TCP_ENO_STATE, kernel.TCP_ENO_VERSION,
     kernel.TCP_ENO_RESULT,
 ]  # fmt: skip
-
-
-def refused(call: Callable[[], object]) -> int | None:
-    try:
-        call()
-    except OSError as error:
-        return error.errno
-    return None
 
 
 @pytest.fixture
@@ -162,15 +153,29 @@ def test_reading_one_by_one(wire: Wire) -> None:
 def test_small_buffers(wire: Wire) -> None:
     with connection(wire) as ends:
         for option, room in (
-            (kernel.TCP_ENO_RESULT, 88),
+            (kernel.TCP_ENO_RESULT, 88),  # and no more: version 1
             (kernel.TCP_ENO_TRANSCRIPT, 80),
             (kernel.TCP_ENO_RAW, 40),
             (kernel.TCP_ENO_TEPS, 40),
             (kernel.TCP_ENO_STATE, 4),
         ):
-            assert ends.a.getsockopt(TCP, option, room)
+            assert 0 < len(ends.a.getsockopt(TCP, option, room)) <= room
             call = lambda o=option, r=room: ends.a.getsockopt(TCP, o, r - 1)  # noqa: E731
             assert refused(call) == errno.EINVAL
+
+
+@pytest.mark.parametrize(("room", "size"), [(88, 88), (95, 88), (96, 96), (200, 96)])
+def test_results_of_both_versions(wire: Wire, room: int, size: int) -> None:
+    with connection(wire) as ends:
+        value = ends.a.getsockopt(TCP, kernel.TCP_ENO_RESULT, room)
+        assert len(value) == size and value[0] == State.ENCRYPTED
+        assert not any(value[88:])
+
+
+@pytest.mark.parametrize("head", ["01", "02", "0100", "00000023", "03000023" + "00" * 9])
+def test_configurations_of_no_version(sock: socket.socket, head: str) -> None:
+    error = errno.EINVAL if len(head) < 6 else errno.EPROTONOSUPPORT
+    assert put(sock, kernel.TCP_ENO_CONFIG, bytes.fromhex(head)) == error
 
 
 def test_connected_sockets_are_settled(wire: Wire) -> None:
@@ -218,6 +223,34 @@ def test_fast_open_and_eno_exclude_each_other(wire: Wire, option: int) -> None:
         assert refused(lambda: kernel.configure(sock, teps=b"\x23")) == errno.EOPNOTSUPP
         assert put(sock, option, 0) is None
         assert kernel.configure(sock, teps=b"\x23")
+
+
+FAILING = {
+    "TEPS": lambda sock: sock.setsockopt(TCP, kernel.TCP_ENO_TEPS, b"\x23"),
+    "RAW": lambda sock: kernel.set_raw_option(sock, b"\x45\x03\x23"),
+    "CONFIG": lambda sock: sock.setsockopt(TCP, kernel.TCP_ENO_CONFIG, b"\1\2\1\x23"),
+    "CONFIG 2": lambda sock: kernel.configure(
+        sock, teps=b"\x23", self_aware=2, role_b=True, nonce_len=8
+    ),
+}
+
+
+@pytest.mark.parametrize("before", ["", "45042122"])
+@pytest.mark.parametrize("name", FAILING)
+def test_a_failed_call_changes_nothing(sock: socket.socket, name: str, before: str) -> None:
+    """EOPNOTSUPP: nothing is stored that ENABLED could switch on later."""
+    kernel.configure(sock, teps=b"\x21\x22")
+    kernel.set_raw_option(sock, bytes.fromhex(before))
+    assert put(sock, kernel.TCP_ENO_ENABLED, 0) is None
+    assert put(sock, socket.TCP_FASTOPEN, 1) is None
+    assert refused(lambda: FAILING[name](sock)) == errno.EOPNOTSUPP
+    assert kernel.result(sock) == kernel.NOT_CONFIGURED
+    assert put(sock, socket.TCP_FASTOPEN, 0) is None
+    assert put(sock, kernel.TCP_ENO_ENABLED, 1) is None
+    assert sock.getsockopt(TCP, kernel.TCP_ENO_TEPS, 40).hex() == "2122"
+    assert kernel.raw_option(sock).hex() == (before or "45042122")
+    for option in (kernel.TCP_ENO_SELF_AWARE, kernel.TCP_ENO_ROLEOVERRIDE):
+        assert sock.getsockopt(TCP, option) == 0
 
 
 def test_listener_state(wire: Wire) -> None:
