@@ -16,6 +16,7 @@ from pyeno import Config, PeerDeadError
 pytestmark = pytest.mark.wire
 
 QUICK = Config(keepalive=(0.3, 0.4))
+PATIENT = Config(keepalive=(0.3, 3.0))
 SOON = 4.0
 _ports = itertools.count(7400)
 
@@ -25,7 +26,7 @@ _ports = itertools.count(7400)
 @pytest.mark.parametrize("silent", [True, False], ids=["no calls", "reading"])
 def test_a_peer_that_answers(field: Field, role: str, silent: bool) -> None:
     """One empty frame with rekey = 1 for each probe, and the connection goes on."""
-    with face(field, role, config=QUICK, marker=b"", silent=silent) as facing:
+    with face(field, role, config=PATIENT, marker=b"", silent=silent) as facing:
         peer = facing.peer.handshake()
         for generation in range(1, 5):
             frame = peer.recv_frame(SOON)
@@ -72,7 +73,7 @@ def test_a_peer_that_sends_under_its_old_keys(field: Field) -> None:
 
 def test_the_peer_is_busy_sending(field: Field) -> None:
     """What comes in anyway under the newest keys needs no probe."""
-    with face(field, "A", config=QUICK, marker=b"") as facing:
+    with face(field, "A", config=PATIENT, marker=b"") as facing:
         peer = facing.peer.handshake()
         for _ in range(12):
             peer.send(b"x")
@@ -84,7 +85,7 @@ def test_the_peer_is_busy_sending(field: Field) -> None:
 
 @pytest.mark.rfc("8548:3.9-1")
 def test_two_that_probe_each_other(wire: Wire) -> None:
-    with pair(wire, QUICK, QUICK) as (a, b):
+    with pair(wire, PATIENT, PATIENT) as (a, b):
         time.sleep(1.5)
         assert a.eno.generation >= 3 and b.eno.generation >= 3
         a.sendall(b"there")
