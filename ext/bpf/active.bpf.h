@@ -223,7 +223,7 @@ static __noinline int eno_on_active_established(struct bpf_sock_ops *ctx)
 	else
 		eno_disable(s, ENO_UNAVAILABLE);
 	bpf_sk_storage_delete(&eno_work, sk);
-	if (s->state != ENO_STATE_ENCRYPTED) /* [8547:4.6-3] */
+	if (s->state != ENO_STATE_ENCRYPTED) /* [8547:4.6-3] [8548:3.5-16, 3.5-17, 3.5-18] */
 		eno_end_callbacks(ctx);
 	return 0;
 }
@@ -236,7 +236,7 @@ static __always_inline void eno_on_segment(struct bpf_sock_ops *ctx)
 }
 
 /* A SYN that crossed ours, seen by the ingress program: judged at once, so
- * that our SYN-ACK goes without ENO if it ruled encryption out. [8547:4.6-9] */
+ * that our SYN-ACK goes without ENO if it ruled encryption out. [8547:4.6-9] [8548:3.5-22] */
 static __always_inline void eno_on_crossing_syn(struct eno_socket *s, struct eno_work *w)
 {
 	if (s->state != ENO_STATE_OFFERED)

@@ -150,7 +150,8 @@ static __always_inline struct eno_request *eno_adopt(struct bpf_sock_ops *ctx, _
 	return bpf_map_lookup_elem(&eno_requests, &cookie);
 }
 
-/* RFC 8548 section 3.5, figures 2 and 3, after the explicit global suboption. */
+/* RFC 8548 section 3.5, figures 2 and 3, after the explicit global suboption.
+ * [8548:3.5-7, 3.5-9, 3.5-21] */
 static __always_inline void eno_compose_resumption(struct eno_request *r, __u32 nonce_len)
 {
 	__u64 nonce = eno_nonce(&r->session, nonce_len);
@@ -163,7 +164,7 @@ static __always_inline void eno_compose_resumption(struct eno_request *r, __u32 
 }
 
 /* "SHOULD agree to resume".  Room first, then the claim: a secret claimed for
- * an answer that does not fit would be lost.  0: answer afresh. */
+ * an answer that does not fit would be lost.  0: answer afresh. [8548:3.5-10, 3.5-12] */
 static __noinline int eno_resume(struct bpf_sock_ops *ctx, struct eno_request *r)
 {
 	__u32 nonce_len;

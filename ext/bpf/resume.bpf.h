@@ -53,7 +53,8 @@ static long eno_other_tep_one(__u32 i, struct eno_walk *walk)
 	return 0;
 }
 
-/* Figures 2 and 3, last, so that no length byte is needed. */
+/* Figures 2 and 3, last, so that no length byte is needed; one, and never more.
+ * [8548:3.5-7, 3.5-9, 3.5-23, 3.5-24, 3.5-25] */
 static __noinline int eno_compose_proposal(struct eno_socket *s, struct eno_work *w)
 {
 	struct eno_walk walk = { .work = w, .socket = s };

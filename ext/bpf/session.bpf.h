@@ -8,6 +8,7 @@
  * A secret "MUST NOT be used to secure more than one TCP connection": who is
  * first to exchange `claimed` copies it, zeroes it in place and deletes the
  * entry.  Whatever becomes of that connection, nobody meets the secret again.
+ * [8548:3.5-27, 3.5-28, 3.5-30, 3.5-31]
  */
 #ifndef ENO_SESSION_BPF_H
 #define ENO_SESSION_BPF_H
@@ -137,7 +138,7 @@ static __always_inline void eno_peer_of(struct bpf_sock *sk, const struct eno_se
 }
 
 /* Random bytes of user space, and the time lest a cloned virtual machine
- * repeat them; only the first len bytes are kept. */
+ * repeat them; only the first len bytes are kept. [8548:3.5-2] */
 static __always_inline __u64 eno_nonce(const struct eno_session *session, __u32 len)
 {
 	__u64 nonce = *(const __u64 *)session->nonce ^ bpf_ktime_get_ns();
@@ -169,7 +170,8 @@ static long eno_take_one(__u32 i, struct eno_taking *t)
 }
 
 /* The one session to propose to the socket's peer, into s->session: one that
- * was made with the same port, else one whose peer opened it. */
+ * was made with the same port, else one whose peer opened it.  Its chain has no
+ * other entry, so its i is the lowest unused. [8548:3.5-29, 3.5-33] */
 static __noinline int eno_take_session(struct eno_socket *s, struct bpf_sock *sk)
 {
 	struct eno_taking t = { .socket = s };
@@ -193,7 +195,7 @@ struct eno_finding {
 	__u32 found;
 };
 
-/* From our highest priority down: may this TEP be resumed? */
+/* From our highest priority down: may this TEP be resumed? [8548:3.5-11] */
 static long eno_find_one(__u32 i, struct eno_finding *f)
 {
 	const struct eno_socket *s = f->socket;

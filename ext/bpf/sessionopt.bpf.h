@@ -65,7 +65,8 @@ static __always_inline int eno_is_entry(const struct eno_session_entry *entry,
 	       entry->tep == (s->outcome.tep_byte & ENO_GLT);
 }
 
-/* Which half this host sends depends on its original role (figures 2 and 3). */
+/* Which half this host sends depends on its original role (figures 2 and 3).
+ * [8548:3.5-6, 3.5-8] */
 static __always_inline void eno_enter(const struct eno_session_entry *entry,
 				      struct eno_session *session)
 {
@@ -155,6 +156,7 @@ static long eno_flush_peer(const void *map, const struct eno_peer_key *key, stru
 	return 0;
 }
 
+/* [8548:3.5-39] */
 static __noinline int eno_flush_put(struct eno_socket *s)
 {
 	struct eno_session *session;

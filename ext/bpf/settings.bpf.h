@@ -61,7 +61,8 @@ static __always_inline int eno_set_raw(struct eno_work *w)
 	return 0;
 }
 
-/* Version 2 of TCP_ENO_CONFIG: NONCE_LEN, TOKEN, and the rest of the scope. */
+/* Version 2 of TCP_ENO_CONFIG: NONCE_LEN, TOKEN, and the rest of the scope.
+ * [8548:3.5-3, 3.5-37] */
 static __always_inline int eno_set_scope(struct bpf_sockopt *ctx, struct eno_work *w)
 {
 	const __u8 *value = w->options + ENO_CONFIG_PLAIN_HEAD;

@@ -11,7 +11,7 @@
 
 #include "eno.h"
 
-/* RFC 8548 section 3.5: nine bytes of identifier, nonce of at most eight. */
+/* RFC 8548 section 3.5: nine bytes of identifier, nonce of at most eight. [8548:3.5-1] */
 enum {
 	TCPCRYPT_TEP_FIRST = 0x21,
 	TCPCRYPT_TEP_LAST = 0x24,
@@ -94,7 +94,7 @@ ENO_INLINE int eno_has_half(const struct eno_syn *syn, const struct eno_suboptio
 }
 
 /* RFC 8548 section 3.5: a resumption suboption "with the same TEP and an
- * identifier-half that does not match", which this host MUST ignore. */
+ * identifier-half that does not match", which this host MUST ignore. [8548:3.5-15] */
 ENO_INLINE void eno_ignore_other_half(struct eno_syn *remote, eno_u8 tep,
 				      const eno_u8 half[TCPCRYPT_RESUME_HALF])
 {

@@ -116,3 +116,12 @@ def disconnect(sock: socket.socket) -> None:
     """connect() to AF_UNSPEC, after which the socket may connect elsewhere."""
     libc = ctypes.CDLL(None, use_errno=True)
     assert libc.connect(sock.fileno(), bytes(16), 16) == 0, ctypes.get_errno()
+
+
+def refused(call: Callable[[], object]) -> int | None:
+    """The errno of a system call, if it fails."""
+    try:
+        call()
+    except OSError as error:
+        return error.errno
+    return None

@@ -7,16 +7,20 @@ with Keeper(wire, token) as keeper:           # a listener in b; both hosts keep
 """
 
 import contextlib
+import errno
 import os
 import secrets
+import signal
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Self
 
 from oracle import keys
-from wire.connect import Ends, Setup, listen
+from wire import bpfmaps
+from wire.connect import Ends, Setup, listen, refused
 from wire.netns import Namespace, Wire
 
 from pyeno import kernel
@@ -57,6 +61,29 @@ def take(sock: socket.socket) -> bytes:
 
 def flush(sock: socket.socket, what: int) -> None:
     sock.setsockopt(TCP, kernel.TCP_ENO_SESSION_FLUSH, what)
+
+
+def cached(pin: Path) -> list[bytes]:
+    """struct eno_session of every session in the cache."""
+    return bpfmaps.values(pin / "maps" / "eno_sessions")
+
+
+def child(work: Callable[[], bool], uid: int | None = None) -> bool:
+    """Whether it is true in another process, as another user."""
+    pid = os.fork()
+    if not pid:
+        status = 2
+        with contextlib.suppress(BaseException):
+            signal.alarm(10)
+            if uid is not None:
+                os.setgroups([])
+                os.setgid(uid)
+                os.setuid(uid)
+            status = 0 if work() else 1
+        os._exit(status)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert status in (0, 1), status
+    return status == 0
 
 
 def keeps(token: bytes, teps: str = "23", nonce_len: int | None = 8, **more: Any) -> Setup:
@@ -172,12 +199,7 @@ def assert_plain(ends: Ends, active: Reason, passive: Reason) -> None:
 
 
 def assert_nothing_to_take(sock: socket.socket) -> None:
-    try:
-        secret = take(sock)
-    except OSError as error:
-        assert error.errno == 107, error  # ENOTCONN
-    else:
-        raise AssertionError(f"took {len(secret)} bytes")
+    assert refused(lambda: take(sock)) == errno.ENOTCONN
 
 
 def halves(option: bytes, tep: int = 0x23) -> tuple[bytes, bytes]:

@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import os
-import signal
 import socket
 import struct
 import threading
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 from wire import bpfmaps
 from wire.conftest import Attached
-from wire.connect import OFFER, Setup, connection, disconnect, listen, tcpcrypt
+from wire.connect import OFFER, Setup, disconnect, listen
 from wire.netns import Wire
 from wire.sessions import (
     CONNECTION,
@@ -24,7 +23,8 @@ from wire.sessions import (
     assert_fresh,
     assert_nothing_to_take,
     assert_resumed,
-    entry,
+    cached,
+    child,
     flush,
     fresh,
     keeps,
@@ -36,20 +36,17 @@ from wire.sessions import (
 )
 
 from pyeno import kernel
-from pyeno.constants import Reason, State
+from pyeno.constants import State
 
 pytestmark = pytest.mark.wire
 TCP = socket.IPPROTO_TCP
 SESSION_KEY, SESSION, SESSIONS_MAX = 40, 80, 16384
 
 
-def cached(attached: Attached) -> list[bytes]:
-    return bpfmaps.values(attached.pin / "maps" / "eno_sessions")
-
-
 # -- used once ---------------------------------------------------------------------------
 
 
+@pytest.mark.rfc("8548:3.5-30")
 def test_racing_openers_propose_it_once(keeper: Keeper, wire: Wire) -> None:
     """Many connections at one moment: one resumes, the others exchange keys."""
     for _ in range(3):
@@ -60,6 +57,7 @@ def test_racing_openers_propose_it_once(keeper: Keeper, wire: Wire) -> None:
         assert sum(r.resumed for r in results) == 2
 
 
+@pytest.mark.rfc("8548:3.5-30", "8548:3.5-31")
 def test_racing_proposals_are_accepted_once(keeper: Keeper, wire: Wire) -> None:
     """Hosts that copied each other's memory, or a replayed SYN."""
     for _ in range(3):
@@ -112,24 +110,6 @@ def test_forked_processes_take_it_once(keeper: Keeper) -> None:
     with keeper.met() as ends:
         assert child(lambda: take(ends.b) == session.ss)
         assert_nothing_to_take(ends.b)
-
-
-def child(work: Callable[[], bool], uid: int | None = None) -> bool:
-    """Whether it is true in another process, as another user."""
-    pid = os.fork()
-    if not pid:
-        status = 2
-        with contextlib.suppress(BaseException):
-            signal.alarm(10)
-            if uid is not None:
-                os.setgroups([])
-                os.setgid(uid)
-                os.setuid(uid)
-            status = 0 if work() else 1
-        os._exit(status)
-    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    assert status in (0, 1), status
-    return status == 0
 
 
 def test_listeners_of_a_port_share_sessions(wire: Wire, token: bytes) -> None:
@@ -277,6 +257,7 @@ def test_the_hosts_policy(keeper: Keeper, token: bytes, change: Callable[..., An
 # -- flush -----------------------------------------------------------------------------
 
 
+@pytest.mark.rfc("8548:3.5-39")
 def test_flush_of_a_connection(keeper: Keeper) -> None:
     """ "any cache state that ... resulted from establishing the connection"."""
     first = keeper.prime()
@@ -306,12 +287,12 @@ def test_flush_of_a_scope_and_of_a_user(
     keeper.prime()
     with Keeper(wire, os.urandom(8)) as other:
         session = other.prime()
-        before = len(cached(attached))
+        before = len(cached(attached.pin))
         with wire.a.socket() as sock:
             if what == SCOPE:
                 keeps(keeper.token)(sock)
             flush(sock, what)
-        assert len(cached(attached)) < before
+        assert len(cached(attached.pin)) < before
         with other.met() as ends:
             if what == SCOPE:
                 assert_resumed(ends, session)
@@ -332,120 +313,6 @@ def test_flush_leaves_other_users_alone(wire: Wire, keeper: Keeper) -> None:
         assert_resumed(ends, session)
 
 
-# -- what it refuses -----------------------------------------------------------------------
-
-
-def refused(call: Callable[[], object]) -> int | None:
-    try:
-        call()
-    except OSError as error:
-        return error.errno
-    return None
-
-
-def test_put_wants_an_encrypted_connection(wire: Wire, keeper: Keeper, token: bytes) -> None:
-    """Of a socket that has a scope."""
-    value = entry(fresh())
-
-    def putting(sock: socket.socket) -> int | None:
-        return refused(lambda: sock.setsockopt(TCP, kernel.TCP_ENO_SESSION_PUT, value))
-
-    with wire.a.socket() as sock:
-        assert putting(sock) == errno.ENOTCONN
-        keeps(token)(sock)
-        assert putting(sock) == errno.ENOTCONN
-    assert putting(keeper.listener) == errno.ENOTCONN
-    for setup in (
-        lambda sock: None,
-        lambda sock: sock.setsockopt(TCP, kernel.TCP_ENO_TEPS, b"\x23"),
-        lambda sock: sock.setsockopt(TCP, kernel.TCP_ENO_CONFIG, b"\1\0\0\x23"),
-    ):
-        with keeper.met(setup) as ends:
-            assert putting(ends.a) == errno.ENOTCONN
-
-
-ILL_FORMED = {
-    "empty": lambda good: b"",
-    "short": lambda good: good[:-1],
-    "long": lambda good: good + b"\0",
-    "another TEP": lambda good: b"\x24" + good[1:],
-    "v = 1": lambda good: b"\xa3" + good[1:],
-    "no TEP": lambda good: b"\0" + good[1:],
-    "role 2": lambda good: good[:1] + b"\2" + good[2:],
-    "no lifetime": lambda good: good[:4] + bytes(4) + good[8:],
-    "padding": lambda good: good[:39] + b"\1" + good[40:],
-}
-
-
-@pytest.mark.parametrize("what", ILL_FORMED)
-def test_ill_formed_entries(keeper: Keeper, attached: Attached, what: str) -> None:
-    good = entry(fresh())
-    with keeper.met() as ends:
-        before = len(cached(attached))
-        value = ILL_FORMED[what](good)
-        put_it = lambda: ends.a.setsockopt(TCP, kernel.TCP_ENO_SESSION_PUT, value)  # noqa: E731
-        assert refused(put_it) == errno.EINVAL
-        assert len(cached(attached)) == before
-        ends.a.setsockopt(TCP, kernel.TCP_ENO_SESSION_PUT, good)
-        assert len(cached(attached)) == before + 1
-        put_again = lambda: put(ends.a, fresh())  # noqa: E731
-        assert refused(put_again) == errno.EEXIST
-        flush(ends.a, CONNECTION)
-        assert len(cached(attached)) == before
-
-
-def test_the_same_session_twice(keeper: Keeper) -> None:
-    """By two connections: the second put changes nothing."""
-    session = keeper.prime(passive=False)
-    with keeper.met(keeps(keeper.token, nonce_len=None)) as ends:
-        assert refused(lambda: put(ends.a, session)) == errno.EEXIST
-        put(ends.a, fresh())  # nothing was put before
-
-
-def test_options_of_the_wrong_direction(keeper: Keeper) -> None:
-    keeper.prime()
-    with keeper.met() as ends:
-        for option in (kernel.TCP_ENO_SESSION_PUT, kernel.TCP_ENO_SESSION_FLUSH):
-            read = lambda o=option: ends.a.getsockopt(TCP, o, 72)  # noqa: E731
-            assert refused(read) == errno.EINVAL
-        write = lambda: ends.a.setsockopt(TCP, kernel.TCP_ENO_SESSION_TAKE, bytes(32))  # noqa: E731
-        assert refused(write) in (errno.EINVAL, errno.EISCONN)
-        small = lambda: ends.a.getsockopt(TCP, kernel.TCP_ENO_SESSION_TAKE, 31)  # noqa: E731
-        assert refused(small) == errno.EINVAL
-        assert len(take(ends.a)) == 32  # it is still there
-
-
-@pytest.mark.parametrize("value", [-1, 3, 256, b"", b"\0"])
-def test_flush_refuses(keeper: Keeper, value: int | bytes) -> None:
-    with keeper.met() as ends:
-        call = lambda: ends.a.setsockopt(TCP, kernel.TCP_ENO_SESSION_FLUSH, value)  # noqa: E731
-        assert refused(call) == errno.EINVAL
-
-
-def test_flush_without_a_scope(wire: Wire) -> None:
-    with wire.a.socket() as sock:
-        assert refused(lambda: flush(sock, SCOPE)) == errno.ENOTCONN
-        flush(sock, CONNECTION)
-        flush(sock, USER)
-
-
-@pytest.mark.parametrize(
-    "value",
-    ["02", "020000", "02000008", "02000008" + "11" * 7, "02030008" + "11" * 8 + "23",
-     "02000208" + "11" * 8 + "23", "02000009" + "11" * 8 + "23", "020000fe" + "11" * 8 + "23",
-     "02000008" + "11" * 8 + "2323", "02000008" + "11" * 8 + "a3",
-     "02000008" + "11" * 8 + bytes(range(0x20, 0x46)).hex()],
-)  # fmt: skip
-def test_ill_formed_configurations(wire: Wire, value: str) -> None:
-    """Version 2 of TCP_ENO_CONFIG."""
-    with wire.a.socket() as sock:
-        keeps(b"12345678", "2123")(sock)
-        call = lambda: sock.setsockopt(TCP, kernel.TCP_ENO_CONFIG, bytes.fromhex(value))  # noqa: E731
-        assert refused(call) == errno.EINVAL
-        assert sock.getsockopt(TCP, kernel.TCP_ENO_TEPS, 40).hex() == "2123"
-        assert kernel.raw_option(sock).hex() == "45042123"
-
-
 # -- memory ------------------------------------------------------------------------------
 
 
@@ -453,7 +320,7 @@ def test_secrets_leave_the_map(keeper: Keeper, attached: Attached) -> None:
     """Claimed, flushed or expired: no entry holds it any more."""
     for end in ("claimed", "flushed", "expired"):
         session = keeper.prime(lifetime=1 if end == "expired" else 600)
-        assert sum(session.ss in value for value in cached(attached)) == 2
+        assert sum(session.ss in value for value in cached(attached.pin)) == 2
         if end == "flushed":
             for host in (keeper.host, keeper.opener):
                 with host.socket() as sock:
@@ -468,11 +335,12 @@ def test_secrets_leave_the_map(keeper: Keeper, attached: Attached) -> None:
         else:
             with keeper.met() as ends:
                 assert_resumed(ends, session)
-        assert not any(session.ss in value for value in cached(attached)), end
+        assert not any(session.ss in value for value in cached(attached.pin)), end
         requests = bpfmaps.values(attached.pin / "maps" / "eno_requests")
         assert not any(session.ss in value for value in requests), end
 
 
+@pytest.mark.rfc("8548:3.5-27")
 def test_a_full_cache_forgets_the_least_recently_used(
     keeper: Keeper, attached: Attached
 ) -> None:
@@ -536,10 +404,3 @@ def test_a_closed_connection_has_no_secret(keeper: Keeper) -> None:
         time.sleep(0.1)
         assert ends.active.resumed
         assert_nothing_to_take(ends.a)
-
-
-def test_no_eno_no_cache(wire: Wire) -> None:
-    """Plain connections neither propose nor keep."""
-    with connection(wire, tcpcrypt, lambda sock: None) as ends:
-        assert ends.active.reason is Reason.SYN_ACK_WITHOUT_ENO
-        assert refused(lambda: put(ends.a, fresh())) == errno.ENOTCONN

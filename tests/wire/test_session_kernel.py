@@ -29,6 +29,15 @@ pytestmark = pytest.mark.wire
 ANSWERED_AFRESH = bytes.fromhex("45040123")
 
 
+@pytest.mark.rfc(
+    "8548:3.5-6",
+    "8548:3.5-7",
+    "8548:3.5-8",
+    "8548:3.5-9",
+    "8548:3.5-10",
+    "8548:3.5-21",
+    "8548:3.5-30",
+)
 @pytest.mark.parametrize("role", ["A", "B"])
 def test_resumes_once(keeper: Keeper, role: str) -> None:
     """Figures 2 and 3: each host sends the half of its *original* role, v = 1."""
@@ -45,6 +54,7 @@ def test_resumes_once(keeper: Keeper, role: str) -> None:
         assert ends.seen.syns()[0].eno == (OFFER,)
 
 
+@pytest.mark.rfc("8548:3.5-29")
 def test_a_chain_of_connections(keeper: Keeper) -> None:
     """Each connection puts ss[i+1]; the next one uses it."""
     session = keeper.prime()
@@ -56,6 +66,7 @@ def test_a_chain_of_connections(keeper: Keeper) -> None:
             put(ends.b, opposite(session))
 
 
+@pytest.mark.rfc("8548:3.5-33")
 @pytest.mark.parametrize("role", ["A", "B"])
 def test_the_other_host_opens(wire: Wire, token: bytes, role: str) -> None:
     """ "either host MAY later initiate", whichever port the other listens on."""
@@ -98,6 +109,7 @@ def test_dual_stack_sockets_know_the_same_peer(wire: Wire, token: bytes, family:
         assert halves(seen.syns()[0].eno[0])[0] == session.local_half
 
 
+@pytest.mark.rfc("8548:3.5-12")
 def test_passive_opener_lost_it(keeper: Keeper) -> None:
     """A fresh answer, and the proposed secret is used up all the same."""
     keeper.prime(passive=False)
@@ -109,6 +121,7 @@ def test_passive_opener_lost_it(keeper: Keeper) -> None:
         assert ends.seen.syns()[0].eno == (OFFER,)
 
 
+@pytest.mark.rfc("8548:3.5-15", "8548:3.5-16", "8548:3.5-17", "8548:3.5-18")
 @pytest.mark.parametrize("half", ["own", "other", "almost"])
 def test_another_half_of_b_is_ignored(wire: Wire, token: bytes, half: str) -> None:
     """ "the host MUST disable TCP-ENO ...; it MUST NOT send any more ENO options"."""
@@ -133,6 +146,7 @@ def test_the_right_half_of_a_raw_listener(keeper: Keeper) -> None:
         assert ends.active.state is State.ENCRYPTED and ends.active.resumed
 
 
+@pytest.mark.rfc("8548:3.5-10", "8548:3.5-12", "8548:3.5-25")
 def test_resumption_beside_other_teps(wire: Wire, token: bytes) -> None:
     """A resumable suboption wins over preference; B may answer any other TEP if it lost it."""
     active, passive = keeps(token, "212223"), keeps(token, "232221")
@@ -146,6 +160,7 @@ def test_resumption_beside_other_teps(wire: Wire, token: bytes) -> None:
             assert_fresh(ends, 0x21)
 
 
+@pytest.mark.rfc("8548:3.5-37")
 @pytest.mark.parametrize("missing", ["active", "passive"])
 def test_resumption_is_off(keeper: Keeper, token: bytes, missing: str) -> None:
     """ "resumption requests will be ignored", and none is made; sessions stay."""
@@ -196,6 +211,7 @@ def proposals(session: keys.Session) -> dict[str, tuple[bytes, int | None]]:
     }
 
 
+@pytest.mark.rfc("8548:3.5-11", "8548:3.5-12", "8548:3.5-13", "8548:3.5-14")
 @pytest.mark.parametrize("what", list(proposals(fresh())))
 def test_what_names_no_session(keeper: Keeper, token: bytes, roomy: None, what: str) -> None:
     """Fresh key exchange, or no ENO; the session waits on for who can name it."""
@@ -211,6 +227,7 @@ def test_what_names_no_session(keeper: Keeper, token: bytes, roomy: None, what: 
         assert ends.passive.resumed and ends.passive.original_role.value == "B"
 
 
+@pytest.mark.rfc("8548:3.5-1")
 @pytest.mark.parametrize("size", range(9))
 def test_nonces_of_every_length(keeper: Keeper, size: int) -> None:
     """ "minimum length of zero bytes and maximum length of eight bytes"."""

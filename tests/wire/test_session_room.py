@@ -40,6 +40,7 @@ SYN_ACK = "tcp flags & (syn|ack) == syn|ack"
 FIRST = "numgen inc mod 100000 == 0"
 
 
+@pytest.mark.rfc("8548:3.5-1", "8548:3.5-3")
 @pytest.mark.parametrize("size", range(9))
 def test_configured_nonce_lengths(wire: Wire, token: bytes, size: int) -> None:
     """ "an API through which to set the resumption nonce length"; 7 fit into a SYN-ACK."""
@@ -77,6 +78,7 @@ ROOM = [
 ]
 
 
+@pytest.mark.rfc("8548:3.5-23", "8548:3.5-24", "8548:3.5-25")
 @pytest.mark.parametrize(("teps", "aware", "size", "left"), ROOM)
 def test_room_in_the_syn(
     wire: Wire, token: bytes, teps: str, aware: int, size: int, left: int | None
@@ -176,6 +178,7 @@ def primed(wire: Wire, token: bytes, ports: int, *, same: bool = True) -> keys.S
     return session
 
 
+@pytest.mark.rfc("8548:3.5-22")
 @pytest.mark.parametrize("role_b_at", [0, 1])
 def test_simultaneous_open_resumes(wire: Wire, token: bytes, role_b_at: int) -> None:
     """ "two hosts that simultaneously send SYN segments with compatible resumption
@@ -215,6 +218,7 @@ def test_simultaneous_open_where_b_offers_afresh(wire: Wire, token: bytes) -> No
             assert_nothing_to_take(sock)
 
 
+@pytest.mark.rfc("8548:3.5-31")
 def test_sessions_crossing_on_two_connections(wire: Wire, token: bytes) -> None:
     """Two SYNs with one session, but "not part of a simultaneous open": each host used
     its secret, so "both connections would need to revert to fresh key exchange"."""
@@ -244,6 +248,7 @@ def held_openers(wire: Wire, there: Keeper, back: Keeper) -> Iterator[list[socke
         yield socks
 
 
+@pytest.mark.rfc("8548:3.5-2")
 def test_nonces_differ(keeper: Keeper) -> None:
     """From getrandom(), mixed with the time: not the bytes that were put."""
     nonces = set()

@@ -2,10 +2,9 @@
 
 import errno
 import socket
-from collections.abc import Callable
 
 import pytest
-from wire.connect import connection, listen, raw, tcpcrypt, unconfigured
+from wire.connect import connection, listen, raw, refused, tcpcrypt, unconfigured
 from wire.netns import Wire
 
 from pyeno import kernel
@@ -19,14 +18,6 @@ READ_ONLY = [
     kernel.TCP_ENO_TRANSCRIPT, kernel.TCP_ENO_STATE, kernel.TCP_ENO_VERSION,
     kernel.TCP_ENO_RESULT,
 ]  # fmt: skip
-
-
-def refused(call: Callable[[], object]) -> int | None:
-    try:
-        call()
-    except OSError as error:
-        return error.errno
-    return None
 
 
 @pytest.fixture
