@@ -10,6 +10,7 @@ import errno
 import os
 import socket
 import struct
+from typing import TYPE_CHECKING
 
 from pyeno import kernel
 from pyeno._values import Outcome
@@ -18,9 +19,10 @@ from pyeno.constants import K_LEN, RESUME_NONCE_MAX, Role
 from pyeno.errors import KernelError, LocalProtocolError
 from pyeno.kernel import Result
 from pyeno.sockets.raw import descriptor
-from pyeno.tcpcrypt.agreement import Secret
-from pyeno.tcpcrypt.sessions import Session
 from pyeno.tep import TepConnection
+
+if TYPE_CHECKING:
+    from pyeno.tcpcrypt.sessions import Session
 
 # struct eno_session_entry of ext/wire/eno_abi.h, up to the secret
 _ENTRY = struct.Struct("=BBHI18s8s6x")
@@ -47,9 +49,7 @@ class Caching:
         result = self._result
         if not result.resumed or connection.established:
             return
-        session = Session.named(
-            self._outcome, result.tag, result.original_role, _take(descriptor(sock))
-        )
+        session = _take(descriptor(sock), self._outcome, result)
         try:
             connection.resume(session)
         finally:
@@ -80,11 +80,14 @@ class Caching:
         _flush(sock, _OF_CONNECTION)
 
 
-def _take(fileno: int) -> Secret:
+def _take(fileno: int, outcome: Outcome, result: Result) -> "Session":
+    # with the first connection, as the rest of tcpcrypt, not with `import pyeno`
+    from pyeno.tcpcrypt.agreement import Secret
+    from pyeno.tcpcrypt.sessions import Session
+
     try:
-        return Secret.from_option(
-            fileno, socket.IPPROTO_TCP, kernel.TCP_ENO_SESSION_TAKE, K_LEN
-        )
+        ss = Secret.from_option(fileno, socket.IPPROTO_TCP, kernel.TCP_ENO_SESSION_TAKE, K_LEN)
+        return Session.named(outcome, result.tag, result.original_role, ss)
     except OSError as error:
         if error.errno == errno.ENOPROTOOPT:
             raise KernelError(
@@ -100,7 +103,7 @@ def _take(fileno: int) -> Secret:
         ) from None
 
 
-def _entry(session: Session, lifetime: int) -> bytes:
+def _entry(session: "Session", lifetime: int) -> bytes:
     original_b = session.original_role is Role.B
     # the nonce from getrandom(): the kernel half has no generator of its own [8548:3.5-2]
     nonce = os.urandom(RESUME_NONCE_MAX)

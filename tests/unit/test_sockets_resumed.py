@@ -18,6 +18,7 @@ from pyeno.constants import State
 from pyeno.errors import KernelError, LocalProtocolError, NotEncryptedError
 from pyeno.sockets import caching
 from pyeno.sockets.acks import HeldAck
+from pyeno.tcpcrypt import agreement
 from pyeno.tcpcrypt.sessions import Session
 
 TCP_FASTOPEN_KEY = 33
@@ -171,7 +172,7 @@ def test_a_secret_another_process_took(monkeypatch: pytest.MonkeyPatch, ends: En
     def taken(*_: object) -> None:
         raise OSError(107, "ENOTCONN")
 
-    monkeypatch.setattr(caching, "Secret", type("Taken", (), {"from_option": taken}))
+    monkeypatch.setattr(agreement, "Secret", type("Taken", (), {"from_option": taken}))
     for _ in range(2):
         with pytest.raises(LocalProtocolError, match="another process"):
             b.recv(9)
