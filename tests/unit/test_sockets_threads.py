@@ -1,17 +1,21 @@
 """Two threads, or a thread and its signal handler, on one connection."""
 
 import contextlib
+import select
 import signal
 import socket
 import threading
 import time
 
 import pytest
-from unit.played import TIMEOUT, hand_made, pair, raw_peer
+from unit.played import TIMEOUT, TRANSCRIPT, hand_made, listening_port, pair, raw_peer
 
-from pyeno import Config
+import pyeno
+from pyeno import Config, Reason, Role
+from pyeno._values import Outcome
 from pyeno.errors import HandshakeTimeoutError, LocalProtocolError
 from pyeno.sockets import outbound
+from pyeno.tcpcrypt.connection import Connection
 
 pytestmark = pytest.mark.usefixtures("negotiated")
 
@@ -197,3 +201,33 @@ def test_a_peer_that_is_late_is_told_apart() -> None:
         time.sleep(0.3)
         with pytest.raises(HandshakeTimeoutError):
             b.do_handshake()
+
+
+def test_all_that_came_with_the_init_message_is_opened_before_the_end_is_judged() -> None:
+    """A sender looks whether the peer has ended its stream; nobody has read yet."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listening_port[0] = listener.getsockname()[1]
+
+        def play() -> None:
+            peer, _ = listener.accept()
+            with peer:
+                b = Connection(
+                    Outcome(Reason.NEGOTIATED, Role.B, tep_byte=0x23, transcript=TRANSCRIPT),
+                    Config(),
+                )
+                while not b.established:
+                    b.receive_data(peer.recv(4096))
+                peer.sendall(b.data_to_send() + b.send(b"all at once") + b.send(b"", fin=True))
+                peer.shutdown(socket.SHUT_WR)
+                while peer.recv(4096):
+                    pass
+
+        thread = threading.Thread(target=play)
+        thread.start()
+        with pyeno.create_connection(listener.getsockname(), TIMEOUT) as a:
+            poller = select.poll()
+            poller.register(a.fileno(), select.POLLRDHUP)
+            assert poller.poll(TIMEOUT * 1000)
+            a.sendall(b"x")
+            assert a.recv(100) == b"all at once" and a.recv(1) == b""
+        thread.join()
