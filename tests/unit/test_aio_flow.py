@@ -180,3 +180,47 @@ def test_urgent_data_do_not_stop_the_stream(drive: Drive) -> None:
                 assert bytes(made[0].got) == b"beforeafter"
 
     drive(main)
+
+
+def test_a_rekey_is_answered_before_the_reply(drive: Drive) -> None:
+    """What the protocol owes precedes what the application writes meanwhile."""
+
+    class Replying(Recorder):
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            self.transport.write(b"reply")
+
+    async def main() -> None:
+        async with by_hand(Replying) as (peer, _):
+            a = await peer.agree()
+            a.rekey()
+            await peer.send(a.send(b"under the next key"))
+            while not (data := a.read(100)):
+                a.receive_data(await peer.receive())
+            assert data == b"reply" and a.remote_generation == 1
+
+    drive(main)
+
+
+def test_a_probe_waits_behind_what_waits(drive: Drive) -> None:
+    """A paused host with unsent frames answers once these are sent, and not between them."""
+
+    async def main() -> None:
+        async with by_hand(config=Config(keepalive=(0.02, 5))) as (peer, made):
+            a = await peer.agree()
+            await until(lambda: made)
+            made[0].transport.pause_reading()
+            while made[0].told[-1] != "pause":
+                made[0].transport.write(BLOCK)
+                await asyncio.sleep(0.001)
+            size = len(BLOCK) * 8
+            made[0].transport.write(bytes(size))
+            a.rekey()
+            await peer.send(a.data_to_send())
+            await asyncio.sleep(0.1)
+            got = 0
+            while got < size or a.unanswered:
+                a.receive_data(await peer.receive())
+                got += len(a.read(1 << 20))
+
+    drive(main)
