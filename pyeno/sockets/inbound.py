@@ -176,6 +176,7 @@ class Inbound(Exchange):
             self._look_behind()
         elif not head:
             self._over = True
+            connection.open_ahead()  # frames may have come with the last Init message
             if not connection.awaited:
                 self._judge_end()
         return not unread

@@ -1,17 +1,22 @@
 """Two threads, or a thread and its signal handler, on one connection."""
 
 import contextlib
+import select
 import signal
 import socket
 import threading
 import time
 
 import pytest
-from unit.played import TIMEOUT, hand_made, pair, raw_peer
+from unit.played import TIMEOUT, TRANSCRIPT, hand_made, pair, raw_peer
 
-from pyeno import Config
+import pyeno
+from pyeno import Config, Reason, Role
+from pyeno._values import Outcome
 from pyeno.errors import HandshakeTimeoutError, LocalProtocolError
 from pyeno.sockets import outbound
+from pyeno.sockets.raw import wait
+from pyeno.tcpcrypt.connection import Connection
 
 pytestmark = pytest.mark.usefixtures("negotiated")
 
@@ -197,3 +202,30 @@ def test_a_peer_that_is_late_is_told_apart() -> None:
         time.sleep(0.3)
         with pytest.raises(HandshakeTimeoutError):
             b.do_handshake()
+
+
+def test_what_came_with_init2_outlives_a_sender_that_finds_the_end() -> None:
+    """RFC 8548 section 3.7: the frames wait unopened, behind them is nothing but FIN."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def play() -> None:
+            peer, _ = listener.accept()
+            b = Connection(
+                Outcome(Reason.NEGOTIATED, Role.B, tep_byte=0x23, transcript=TRANSCRIPT),
+                Config(),
+            )
+            with peer:
+                b.receive_data(peer.recv(4096))
+                peer.sendall(b.data_to_send() + b.send(b"early") + b.send(b"", fin=True))
+                peer.shutdown(socket.SHUT_WR)
+                while peer.recv(4096):
+                    pass
+
+        thread = threading.Thread(target=play)
+        thread.start()
+        with pyeno.create_connection(listener.getsockname(), TIMEOUT) as a:
+            wait(a, select.POLLRDHUP, time.monotonic() + TIMEOUT)
+            a.sendall(b"late")
+            a.shutdown(socket.SHUT_WR)
+            assert (a.recv(100), a.recv(100)) == (b"early", b"")
+        thread.join()
