@@ -67,6 +67,7 @@ class Traffic:
         self.aead = aead
         self.sending, self.receiving = sending, receiving
         self.sealer, self.opener = sealer, opener
+        self._frame_data = frame_data
         self._urgent_max = min(frame_data, URGENT_DATA_MAX)
         self._budget = rekey_bytes
         self._log = log
@@ -92,8 +93,15 @@ class Traffic:
 
     def seal(self, data: Buffer, *, fin: bool, urgent: bool) -> bytes:
         self._sendable()
-        if self.sealer.offset >= self._rekey_at:
-            self._rekey_with(data)
+        before = b""
+        while len(data) > (stretch := self._stretch(data)):
+            view = memoryview(data).cast("B")
+            before += self.sealer.seal(view[:stretch])
+            data = view[stretch:]
+        return before + self._seal(data, fin=fin, urgent=urgent)
+
+    def _seal(self, data: Buffer, *, fin: bool, urgent: bool) -> bytes:
+        """Under one key."""
         if not urgent or not len(data):
             return self.sealer.seal(data, fin=fin)
         # "the last byte of urgent data" (section 3.7) is the last one of the last frame
@@ -107,9 +115,17 @@ class Traffic:
         self, out: bytearray | memoryview, data: Buffer, *, fin: bool
     ) -> tuple[int, int]:
         self._sendable()
+        stretch = self._stretch(data)
+        if len(data) > stretch:
+            return self.sealer.seal_into(out, memoryview(data).cast("B")[:stretch])
+        return self.sealer.seal_into(out, data, fin=fin)
+
+    def _stretch(self, data: Buffer) -> int:
+        """How many of the next data's bytes go under one key, in whole frames."""
         if self.sealer.offset >= self._rekey_at:
             self._rekey_with(data)
-        return self.sealer.seal_into(out, data, fin=fin)
+        left = max(self._rekey_at - self.sealer.offset, 1)
+        return -(-left // self._frame_data) * self._frame_data
 
     @property
     def owes(self) -> bool:

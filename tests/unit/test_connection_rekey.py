@@ -73,6 +73,27 @@ def test_a_budget_spent_by_an_empty_frame_waits_too() -> None:
     assert a.read(9) == b"" and (a.generation, a.remote_generation) == (2, 1)
 
 
+@pytest.mark.parametrize("into", [False, True])
+def test_one_call_s_data_go_under_as_many_keys_as_the_budget_says(into: bool) -> None:
+    """A frame more than the budget at most, however much is given at once."""
+    a, b = pair(Config(rekey_bytes=1000, frame_size=400))
+    data, sealed = bytes(range(256)) * 40, b""
+    if into:
+        rest, out = memoryview(data), bytearray(1 << 15)
+        while rest:
+            taken, written = a.seal_into(out, rest, fin=True)
+            rest, sealed = rest[taken:], sealed + out[:written]
+    else:
+        sealed = a.send(data, fin=True)
+    # 3 frames of 420 bytes to a key
+    assert a.generation == (len(data) - 1) // 1200
+    b.receive_data(sealed)
+    got = b""
+    while part := b.read(1 << 16):
+        got += part
+    assert got == data and b.finished and b.remote_generation == a.generation
+
+
 def test_both_rekey_at_once_without_data() -> None:
     a, b = pair()
     a.rekey()
