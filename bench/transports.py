@@ -56,22 +56,22 @@ class Tls(Plain):
     name = "tls1.3"
 
     def __init__(self) -> None:
-        self._passive = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._passive.minimum_version = ssl.TLSVersion.TLSv1_3
+        self.passive = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.passive.minimum_version = ssl.TLSVersion.TLSv1_3
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "certificate.pem"
             path.write_bytes(certificate())
-            self._passive.load_cert_chain(path)
-        self._active = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self._active.minimum_version = ssl.TLSVersion.TLSv1_3
-        self._active.check_hostname = False
-        self._active.verify_mode = ssl.CERT_NONE
+            self.passive.load_cert_chain(path)
+        self.active = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self.active.minimum_version = ssl.TLSVersion.TLSv1_3
+        self.active.check_hostname = False
+        self.active.verify_mode = ssl.CERT_NONE
 
     def accept(self, listener: socket.socket) -> socket.socket:
-        return self._passive.wrap_socket(super().accept(listener), server_side=True)
+        return self.passive.wrap_socket(super().accept(listener), server_side=True)
 
     def connect(self, address: tuple[str, int]) -> socket.socket:
-        return self._active.wrap_socket(super().connect(address))
+        return self.active.wrap_socket(super().connect(address))
 
 
 class Eno:

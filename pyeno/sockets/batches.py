@@ -7,8 +7,11 @@ thread, gets another one.
 
 import threading
 
-SIZE = 4 * (1 << 16) + 64
-"""Sealed bytes handed to the kernel in one call: four of the largest frames."""
+from pyeno.constants import FRAME_DATA_MAX
+
+SIZE = 5 * (FRAME_DATA_MAX + 20)
+"""Sealed bytes handed to the kernel in one call: five of the largest frames, which
+hold a write of 256 KiB; four would leave 72 bytes of it to a call of their own."""
 
 _thread = threading.local()
 

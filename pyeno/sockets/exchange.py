@@ -142,6 +142,11 @@ class Exchange(Mortal, ABC):
         else:
             self.connection.receive_eof()
 
+    @property
+    def blocked(self) -> bool:
+        """The kernel had no room for protocol bytes."""
+        return bool(self._unsent)
+
     # -- protocol bytes ------------------------------------------------------
 
     def _push(self, sealed: Buffer, flags: int = 0) -> int:

@@ -17,8 +17,11 @@ from pyeno.tep import TepConnection
 class Probed(Protocol):
     """The link, as seen from here."""
 
-    connection: TepConnection
     heard: float
+
+    @property
+    def connection(self) -> TepConnection:
+        """What it carries."""
 
     @property
     def probing(self) -> bool:

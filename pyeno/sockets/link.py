@@ -5,6 +5,7 @@ The first RemoteProtocolError resets the connection, forgets the keys and is
 raised again by every later call.
 """
 
+import contextlib
 import select
 import socket
 import threading
@@ -51,6 +52,11 @@ class Link(Urgent, Outbound):
         except RemoteProtocolError as error:
             raise self.fail(error) from None
 
+    def leave_timer(self) -> None:
+        """Somebody else looks whether the peer is alive."""
+        with self._tending:
+            self._liveness = None
+
     def close(self) -> None:
         """FINp, then let the kernel send FIN; RST if FINp cannot be sent."""
         self._close()
@@ -67,6 +73,18 @@ class Link(Urgent, Outbound):
             except (OSError, PyenoError):
                 reset(self._sock)
         self._forget()
+
+    def part(self) -> None:
+        """After FINp, for who sent it without close(): forget the keys."""
+        if not self.closed:
+            with contextlib.suppress(OSError):
+                self._discard_received()
+            self._forget()
+
+    def take_unsent(self) -> bytes:
+        """Protocol bytes the kernel had no room for, for who sends them itself."""
+        unsent, self._unsent = self._unsent, b""
+        return bytes(unsent)
 
     def _discard_received(self) -> None:
         """Take protocol bytes that nobody will read (the peer's FINp): the

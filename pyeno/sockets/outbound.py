@@ -67,6 +67,11 @@ class Outbound(Exchange):
         self._look_sometimes()
         return done
 
+    def count_as_sent(self) -> None:
+        """Of a frame that send() could not finish the caller need not give the bytes again:
+        what is sealed goes out first all the same."""
+        self._held = b""
+
     def _send_frame(self, view: memoryview, urgent: bool) -> int:
         chunk = view[: self.connection.frame_data]
         taken = len(chunk)

@@ -29,6 +29,12 @@ class Sending(Settling):
             return super().send(data, flags)
         return link.send(data, bool(flags & socket.MSG_OOB))
 
+    def count_as_sent(self) -> None:
+        """After a send() that raised BlockingIOError or was given up: the next one need
+        not repeat its bytes."""
+        if self._link is not None:
+            self._link.count_as_sent()
+
     def sendall(self, data: Any, flags: int = 0) -> None:
         link = self._sending(flags)
         if link is None:

@@ -72,6 +72,11 @@ class Settling(socket.socket):
             if self._seeded:
                 self._configured = caching.configure(self, self._config)
 
+    @property
+    def config(self) -> Config:
+        """The policy this socket was made with."""
+        return self._config
+
     # -- what ENO made of it -------------------------------------------------
 
     @property
@@ -193,6 +198,14 @@ class Settling(socket.socket):
         link = self._encrypted()
         if link is not None:
             link.handshake()
+
+    def link(self) -> Link | None:
+        """For who drives the link itself: see _encrypted()."""
+        return self._encrypted()
+
+    def wants_room(self) -> bool:
+        """After BlockingIOError from do_handshake(): wait to write, too."""
+        return not self._settled or (self._link is not None and self._link.blocked)
 
     def _reopen(self) -> None:
         """A connection that ended with an error may be followed by another."""

@@ -2,11 +2,13 @@
 ``negotiated`` plays the kernel's half for tests of sockets."""
 
 import socket
+from collections.abc import Iterator
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 import pytest
+from unit.looped import FACTORIES, Drive
 from unit.played import listening_port, verdict
 
 from pyeno import Role, kernel
@@ -60,3 +62,11 @@ def negotiated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel, "configure", lambda *a, **k: True)
     monkeypatch.setattr(kernel, "result", result)
     monkeypatch.setattr(kernel, "set_session_id", lambda *a: None)
+
+
+@pytest.fixture(params=sorted(FACTORIES))
+def drive(request: pytest.FixtureRequest) -> Iterator[Drive]:
+    """Runs coroutines on the standard loop, and on uvloop."""
+    driver = Drive(request.param)
+    yield driver
+    assert not driver.complaints, driver.complaints

@@ -39,7 +39,8 @@ for stream in STREAMS.values():
         assert matches(sealed, v["frame"]), v
         opener = Opener({aead}, key, v["offset"])
         opener.feed(sealed)
-        assert opener.read(1 << 17) == data
+        # a read ends before an urgent byte, the next one takes it
+        assert opener.read(1 << 17) + opener.read(1 << 17) == data
         bad, out = Opener({aead}, key, v["offset"]), bytearray(1 << 17)
         bad.feed(sealed[:-1] + bytes([sealed[-1] ^ 1]))
         try:
