@@ -83,7 +83,7 @@ class Config:
 
     teps: tuple[Tep, ...] = (Tep.TCPCRYPT_ECDHE_Curve25519,)  # [8548:3.2-1, 5-10, 5-12]
     """TEPs to offer and accept, most preferred first (RFC 8547 section 4.5);
-    numbers, ``"0x23"`` or names."""
+    numbers, ``"0x23"`` or names.  No TEP known here disables urgent data. [8547:5-18]"""
     aeads: tuple[Aead, ...] = ()
     """AEADs to advertise as host A and to prefer as host B, most preferred
     first (RFC 8548 section 3.3); empty: what is fastest here. [8548:3.3-13]"""
@@ -99,7 +99,7 @@ class Config:
     keys are always exchanged afresh. [8548:3.5-35, 3.5-36, 3.5-37]"""
     cache: bool = True
     """Allow session secrets of this connection to be cached (section 3.5).
-    [8548:3.5-38]"""
+    [8548:3.5-35, 3.5-36, 3.5-38]"""
     resumption_nonce_len: int = RESUME_NONCE_MAX
     """Bytes of the resumption nonce, 0 to 8.  Fewer than 8 only where no secret
     can come back, say with a virtual machine's snapshot (section 3.5).

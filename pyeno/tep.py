@@ -178,7 +178,7 @@ _REGISTRY: dict[Tep, tuple[str, Factory]] = {
     Tep.TCPCRYPT_ECDHE_P256: ("p256", _tcpcrypt),  # [8548:5-14]
     Tep.TCPCRYPT_ECDHE_P521: ("p521", _tcpcrypt),  # [8548:5-15]
     Tep.TCPCRYPT_ECDHE_Curve25519: ("curve25519", _tcpcrypt),
-    Tep.TCPCRYPT_ECDHE_Curve448: ("curve448", _tcpcrypt),  # [8548:5-13]
+    Tep.TCPCRYPT_ECDHE_Curve448: ("curve448", _tcpcrypt),  # [8548:5-13, 8.3-1]
 }
 
 

@@ -29,7 +29,7 @@ static __always_inline int eno_skips_port(const struct eno_policy *p, __u32 port
 
 /* Section 4.6: "an active opener MAY unilaterally disable ENO ... between
  * retransmissions of a SYN-only segment", which recovers from middleboxes that
- * drop segments with ENO. */
+ * drop segments with ENO. [8547:4.6-8] */
 static __always_inline int eno_gives_up(const struct eno_socket *s)
 {
 	const struct eno_policy *p = eno_host_policy();

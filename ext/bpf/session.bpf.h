@@ -8,7 +8,7 @@
  * A secret "MUST NOT be used to secure more than one TCP connection": who is
  * first to exchange `claimed` copies it, zeroes it in place and deletes the
  * entry.  Whatever becomes of that connection, nobody meets the secret again.
- * [8548:3.5-27, 3.5-28, 3.5-30, 3.5-31]
+ * [8548:3.5-28]
  */
 #ifndef ENO_SESSION_BPF_H
 #define ENO_SESSION_BPF_H
@@ -65,7 +65,7 @@ static __always_inline void eno_drop(const struct eno_session_key *key, struct e
 }
 
 /* The named session into *out, and out of the cache; 0: absent, expired, or
- * another connection's. */
+ * another connection's. [8548:3.5-27, 3.5-30, 3.5-31] */
 static __noinline int eno_claim(const struct eno_session_key *key, struct eno_session *out)
 {
 	struct eno_session *session;

@@ -59,11 +59,11 @@ ENO_INLINE enum eno_validity eno_data_validity(const struct eno_suboption *a,
 {
 	if (!eno_offer_valid(a))
 		return ENO_INVALID;
-	if (!(b->tep_byte & ENO_V)) /* [8548:3.2-4] */
+	if (!(b->tep_byte & ENO_V)) /* [8548:3.2-4, 3.2-7] */
 		return ENO_FRESH;
 	if (eno_is_tcpcrypt(b->tep_byte & ENO_GLT) && eno_tcpcrypt_proposes(a) &&
 	    eno_tcpcrypt_proposes(b) && eno_tcpcrypt_well_sized(b))
-		return ENO_RESUMED;
+		return ENO_RESUMED; /* [8548:3.2-5] */
 	return ENO_INVALID;
 }
 

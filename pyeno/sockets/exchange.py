@@ -91,7 +91,7 @@ class Exchange(Mortal, ABC):
                 raise self.fail(error) from None
 
     def _resume_session(self) -> None:
-        """In the place of the key exchange (RFC 8548 section 3.5)."""
+        """In the place of the key exchange (RFC 8548 section 3.5). [8548:3.2-5, 3.2-6]"""
         if self.caching is None:
             return
         try:

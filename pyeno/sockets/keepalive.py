@@ -90,7 +90,7 @@ class Liveness:
 
     def _ask(self, link: Probed, now: float) -> None:
         """A rekeying that is unanswered already is as good as a probe.
-        [8548:3.9-1, 3.9-2]"""
+        [8548:3.9-1, 3.9-2, 8.2-1]"""
         self._probing = not link.connection.unanswered and not link.probe()
         self._asked_at = now
         self._acknowledged, queued = link.acknowledged()

@@ -63,7 +63,7 @@ class Connection:
         self._urgent_index: int | None = None
         self._oob_inline = True
         self._wiped = False
-        self._owed = b"" if outcome.resumed else self._handshake.start()
+        self._owed = b"" if outcome.resumed else self._handshake.start()  # [8548:3.2-5]
 
     # -- what is known -------------------------------------------------------
 
@@ -158,7 +158,7 @@ class Connection:
 
     def resume(self, session: Session) -> None:
         """Keys without a key exchange (section 3.5): frames begin at offset 0.
-        [8548:3.5-19, 3.5-21]"""
+        [8548:3.2-6, 3.5-19, 3.5-21]"""
         if self._keys is not None or self._wiped:
             raise LocalProtocolError("resume: this connection has, or had, its keys already")
         schedule = session.schedule(self._outcome)
@@ -175,7 +175,7 @@ class Connection:
         session_id, aead = schedule.session_id, Aead(schedule.aead)
         if self._config.cache:
             self._next = Session.after(schedule, self._outcome.tep_byte)
-        schedule.wipe()
+        schedule.wipe()  # [8548:3.5-26]
         self._keylog.begin(name, aead)
         key, peer_key = sending.traffic_key(), receiving.traffic_key()
         self._log(sending, key, True)

@@ -91,6 +91,7 @@ def kept(sock: socket.socket) -> bytes:
     return sock.getsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN_KEY, 32)
 
 
+@pytest.mark.rfc("8548:3.2-6")
 def test_both_may_send_at_once(ends: Ends, cached: Played) -> None:
     a, b = ends
     a.sendall(b"from a")

@@ -3,11 +3,15 @@
     memory_subject.py ROLE ADDRESS PORT AEAD PRIVATE
 
 ROLE A connects, B listens.  PRIVATE is a descriptor to read the ephemeral private
-key from.  Standard input says what to do; each line is answered by one.
+key from.  Standard input says what to do; each line is answered by one.  The kernel
+kills it with SIGXFSZ if it writes as much as a byte to a file.
 """
 
 import os
+import resource
+import signal
 import sys
+import tempfile
 from collections.abc import Iterator
 
 import pyeno
@@ -60,9 +64,19 @@ def obey(sock: pyeno.Socket, command: str, size: int) -> None:
         raise AssertionError("the frame was taken")
     elif command == "close":
         sock.close()
+    elif command == "write":
+        with tempfile.TemporaryFile(buffering=0) as file:
+            file.write(b"x")
+
+
+def write_no_file() -> None:
+    sys.dont_write_bytecode = True
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
 
 def main() -> None:
+    write_no_file()
     role, address, port, aead, private = sys.argv[1:]
     source = int(private)
     SystemRandomness.secret = lambda _, size: given(source, size)  # type: ignore[method-assign]

@@ -219,6 +219,7 @@ def test_sending_while_a_plain_connection_opens(wire: Wire, change: Change) -> N
 DROPPED = "tcp flags & (syn|ack) == syn tcp option 69 exists drop"
 
 
+@pytest.mark.rfc("8547:4.6-8")
 @pytest.mark.parametrize(("syns", "offered"), [(1, 1), (2, 2)])
 def test_a_path_that_drops_the_option(
     wire: Wire, change: Change, syns: int, offered: int

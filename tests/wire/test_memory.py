@@ -9,6 +9,7 @@ import contextlib
 import itertools
 import os
 import secrets as randomness
+import signal
 import subprocess
 import sys
 import time
@@ -45,8 +46,8 @@ class Subject:
         words = ["ip", "netns", "exec", field.tun.namespace.name, sys.executable, str(SUBJECT)]
         words += [role, address, str(port), str(aead), str(reader)]
         self.process = subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
-            pass_fds=[reader],
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True, bufsize=1, pass_fds=[reader],
             env={name: os.environ[name] for name in INHERITED if name in os.environ},
         )  # fmt: skip
         os.close(reader)
@@ -64,7 +65,7 @@ class Subject:
 
     def close(self) -> None:
         self.process.kill()
-        self.process.communicate()
+        sys.stderr.write(self.process.communicate()[1])
 
 
 @contextlib.contextmanager
@@ -193,6 +194,12 @@ def close(subject: Subject, peer: EnoPeer) -> None:
     peer.conn.wait_closed(TIMEOUT)
 
 
+def write(subject: Subject) -> None:
+    """A byte into a file; had it written one before, it would not be alive."""
+    subject.tell("write")
+    assert subject.process.wait(TIMEOUT) == -signal.SIGXFSZ
+
+
 def reopen(field: Field, subject: Subject, peer: EnoPeer) -> None:
     """Another connection of the same process, opened as the first one was."""
     if subject.role == "A":
@@ -226,6 +233,7 @@ def both_ways(subject: Subject, peer: EnoPeer, size: int) -> None:
 every_aead = pytest.mark.parametrize("aead", keys.AEADS, ids=lambda aead: keys.AEADS[aead][0])
 
 
+@pytest.mark.rfc("8547:5-8", "8547:5-9", "8548:3.5-28", "8548:3.8-11")
 @every_aead
 @pytest.mark.parametrize("role", "AB")
 def test_a_fresh_connection(field: Field, role: str, aead: int) -> None:
@@ -235,12 +243,15 @@ def test_a_fresh_connection(field: Field, role: str, aead: int) -> None:
         both_ways(subject, peer, LARGE)
         look(subject, known, 0)
         rekey_and_close(subject, peer, known)
+        write(subject)
 
 
+@pytest.mark.rfc("8547:5-8", "8547:5-9", "8548:3.5-26", "8548:3.5-28", "8548:3.8-11")
 @every_aead
 @pytest.mark.parametrize("role", "AB")
 def test_a_resumed_connection(field: Field, role: str, aead: int) -> None:
-    """RFC 8548 section 3.5: "erase ss[i] from memory" once mk[0] is there."""
+    """RFC 8548 section 3.5: "erase ss[i] from memory" once mk[0] is there, and write no
+    secret "to non-volatile storage"."""
     with facing(field, role, aead) as (subject, peer):
         fresh = agree(subject, peer)
         close(subject, peer)
@@ -252,6 +263,7 @@ def test_a_resumed_connection(field: Field, role: str, aead: int) -> None:
         left = subject.found(fresh.but(None))
         assert not left, left
         rekey_and_close(subject, again, known)
+        write(subject)
 
 
 @every_aead

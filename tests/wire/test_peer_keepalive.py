@@ -21,7 +21,7 @@ SOON = 4.0
 _ports = itertools.count(7400)
 
 
-@pytest.mark.rfc("8548:3.9-2")
+@pytest.mark.rfc("8548:3.9-2", "8548:8.2-1")
 @pytest.mark.parametrize("role", "AB")
 @pytest.mark.parametrize("silent", [True, False], ids=["no calls", "reading"])
 def test_a_peer_that_answers(field: Field, role: str, silent: bool) -> None:

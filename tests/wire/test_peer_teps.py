@@ -38,7 +38,7 @@ def talk(facing: Facing, tep: int) -> None:
     assert MARKER not in facing.wire()
 
 
-@pytest.mark.rfc("8548:5-13", "8548:5-14", "8548:5-15")
+@pytest.mark.rfc("8548:5-13", "8548:5-14", "8548:5-15", "8548:8.3-1")
 @either_role
 @pytest.mark.parametrize("aead", list(Aead))
 @every_tep

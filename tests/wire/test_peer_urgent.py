@@ -32,6 +32,7 @@ def oob(sock: Socket) -> bytes:
             time.sleep(0.01)
 
 
+@pytest.mark.rfc("8547:5-16", "8547:5-18", "8548:3.7-1")
 @pytest.mark.parametrize("role", "AB")
 def test_pyeno_sends(field: Field, role: str) -> None:
     """URGp on the last frame, the index of its last byte, TCP's URG flag as well; across
@@ -52,6 +53,7 @@ def test_pyeno_sends(field: Field, role: str) -> None:
         assert urgent and all(s.payload for s in urgent)
 
 
+@pytest.mark.rfc("8547:5-16", "8547:5-18", "8548:3.7-1")
 @pytest.mark.parametrize("role", "AB")
 def test_pyeno_receives(field: Field, role: str) -> None:
     with face(field, role, silent=True) as facing:
@@ -84,6 +86,7 @@ def test_inline(field: Field) -> None:
         assert ours.recv(9) == b"ab" and ours.sockatmark() and ours.recv(9) == b"!cd"
 
 
+@pytest.mark.rfc("8547:5-15")
 @pytest.mark.parametrize("role", "AB")
 def test_the_urg_flag_alone(field: Field, role: str) -> None:
     """What is not authenticated delivers nothing, and takes nothing out of the stream."""

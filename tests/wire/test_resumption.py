@@ -112,7 +112,7 @@ def test_nonce_lengths_of_the_passive_opener(wire: Wire, size: int) -> None:
     assert len(parse(of_b).teps[-1].data) == HALF + size
 
 
-@pytest.mark.rfc("8548:3.5-11", "8548:3.5-12")
+@pytest.mark.rfc("8548:3.2-7", "8548:3.5-11", "8548:3.5-12")
 def test_the_passive_side_lost_it(wire: Wire) -> None:
     """Fresh keys, and the next connection resumes those."""
     with Server(wire.b) as server:
@@ -151,7 +151,7 @@ def test_the_active_side_refuses(wire: Wire) -> None:
     assert third.resumed
 
 
-@pytest.mark.rfc("8548:3.5-35", "8548:3.5-38")
+@pytest.mark.rfc("8548:3.5-35", "8548:3.5-36", "8548:3.5-38")
 @pytest.mark.parametrize("active", [True, False])
 def test_cache_nothing(wire: Wire, active: bool) -> None:
     """Policy 2: "no session secrets will be cached", at either end."""

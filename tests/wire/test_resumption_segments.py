@@ -39,6 +39,7 @@ def delay(seen: Capture) -> float:
     return third(seen).at - seen.syn_acks()[0].at
 
 
+@pytest.mark.rfc("8548:3.2-6")
 @pytest.mark.parametrize("family", "46")
 @pytest.mark.parametrize("timeout", [None, TIMEOUT])
 @pytest.mark.parametrize("send", ["send", "sendall", "sendmsg", "makefile"])

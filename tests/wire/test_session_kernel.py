@@ -66,7 +66,7 @@ def test_a_chain_of_connections(keeper: Keeper) -> None:
             put(ends.b, opposite(session))
 
 
-@pytest.mark.rfc("8548:3.5-33")
+@pytest.mark.rfc("8548:3.5-31", "8548:3.5-33")
 @pytest.mark.parametrize("role", ["A", "B"])
 def test_the_other_host_opens(wire: Wire, token: bytes, role: str) -> None:
     """ "either host MAY later initiate", whichever port the other listens on."""
@@ -109,7 +109,7 @@ def test_dual_stack_sockets_know_the_same_peer(wire: Wire, token: bytes, family:
         assert halves(seen.syns()[0].eno[0])[0] == session.local_half
 
 
-@pytest.mark.rfc("8548:3.5-12")
+@pytest.mark.rfc("8548:3.2-7", "8548:3.5-12")
 def test_passive_opener_lost_it(keeper: Keeper) -> None:
     """A fresh answer, and the proposed secret is used up all the same."""
     keeper.prime(passive=False)
