@@ -41,6 +41,7 @@ static __always_inline void eno_forget(struct eno_socket *s)
 	s->reason = 0;
 	s->crossed = 0;
 	s->syns = 0;
+	s->acked = 0;
 	s->active = 0;
 	s->offered = 0;
 	s->spare = 0;
@@ -119,7 +120,7 @@ static __always_inline void eno_reserve(struct bpf_sock_ops *ctx, struct eno_soc
 
 	if (!len)
 		return;
-	if (!(ctx->skb_tcp_flags & ENO_TH_SYN) && eno_heard(ctx)) {
+	if (!(ctx->skb_tcp_flags & ENO_TH_SYN) && s->acked && eno_heard(ctx)) {
 		eno_end_callbacks(ctx);
 		return;
 	}
@@ -157,7 +158,7 @@ static __always_inline void eno_write(struct bpf_sock_ops *ctx, struct eno_socke
 	if (!len)
 		return;
 	if (!(ctx->skb_tcp_flags & ENO_TH_SYN))
-		bpf_store_hdr_opt(ctx, ack, sizeof(ack), 0);
+		s->acked = !bpf_store_hdr_opt(ctx, ack, sizeof(ack), 0);
 	else if (eno_opens_fast(ctx))
 		eno_disable(s, ENO_FAST_OPEN); /* what was reserved becomes NOPs */
 	else
@@ -228,10 +229,16 @@ static __noinline int eno_on_active_established(struct bpf_sock_ops *ctx)
 	return 0;
 }
 
-/* Section 4.6: "until ... the host receives a non-SYN segment". */
+/* Section 4.6: "until ... the host receives a non-SYN segment", but not before
+ * "a host has both sent and received an ACK segment containing an ENO option":
+ * a challenge ACK, which a crossing SYN draws, may come before our first ACK. */
 static __always_inline void eno_on_segment(struct bpf_sock_ops *ctx)
 {
-	if (!(ctx->skb_tcp_flags & ENO_TH_SYN))
+	struct eno_socket *s = eno_socket_of(ctx);
+
+	if (ctx->skb_tcp_flags & ENO_TH_SYN)
+		return;
+	if (!s || s->acked || s->state == ENO_STATE_DISABLED)
 		eno_end_callbacks(ctx);
 }
 

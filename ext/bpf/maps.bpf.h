@@ -97,6 +97,7 @@ struct eno_socket {
 	/* the connection */
 	__u8 state, reason, crossed;
 	__u8 syns;    /* SYN-only segments sent with ENO */
+	__u8 acked;   /* a non-SYN segment was */
 	__u8 active;  /* it opened actively */
 	__u8 offered; /* a SYN has left: its option is fixed */
 	__u8 spare;   /* bytes the nonce may lose before that */

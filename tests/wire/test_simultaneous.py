@@ -27,7 +27,7 @@ LOSSES: list[Losses] = [
     ("< syn 1",),
     ("> syn 1", "< syn 1"),
     ("> syn 1", "> syn-ack 1"),
-    ("< syn 1", "< syn-ack 1", "< syn-ack 2"),
+    ("< syn 1", "< syn-ack 1"),
     ("> syn-ack 1",),
     ("< syn-ack 1",),
     ("> syn-ack 1", "< syn-ack 1"),
