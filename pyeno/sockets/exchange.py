@@ -97,6 +97,8 @@ class Exchange(Mortal, ABC):
         try:
             self.caching.resume(self._sock, self.connection)
         except LocalProtocolError as error:
+            if self._was_reset():  # the kernel wiped the secret with the connection
+                raise self.lose() from None
             self.disown(error)
             raise
         except KernelError as error:

@@ -180,6 +180,20 @@ def test_a_secret_another_process_took(monkeypatch: pytest.MonkeyPatch, ends: En
         a.recv(9)
 
 
+def test_reset_before_its_first_use(monkeypatch: pytest.MonkeyPatch, ends: Ends) -> None:
+    """The kernel wipes the secret with the connection: no other process took it."""
+
+    def wiped(*_: object) -> None:
+        raise OSError(107, "ENOTCONN")
+
+    a, b = ends
+    monkeypatch.setattr(agreement, "Secret", type("Wiped", (), {"from_option": wiped}))
+    a.abort()
+    for _ in range(2):
+        with pytest.raises(ConnectionResetError):
+            b.recv(9)
+
+
 def test_detached_meanwhile(monkeypatch: pytest.MonkeyPatch, ends: Ends) -> None:
     a, b = ends
     monkeypatch.setattr(kernel, "TCP_ENO_SESSION_TAKE", NO_SUCH_OPTION)
