@@ -152,7 +152,7 @@ class Exchange(Mortal, ABC):
             sent: int = _send(self._sock, sealed, flags | self._oob)
         except OSError as error:
             raise self.meaning(error) from None
-        self.ack.held = False  # it went with these bytes
+        self.ack.sent(self._sock, established=self.connection.established)
         return sent
 
     def _flush(self, flags: int = 0) -> None:
