@@ -273,8 +273,9 @@ def _already(
     if before.cgroup != str(where):
         raise KernelError(
             errno.EEXIST,
-            f"already attached to {before.cgroup}, not to {where}: "
-            f"run '{_command('detach', before.pin)}' first",
+            f"already attached to {before.cgroup}, not to {where}: to change its policy add "
+            f"--cgroup {before.cgroup}; to move it, first run "
+            f"'{_command('detach', before.pin)}'",
         )
     wanted = (before.policy or Policy()).but(changes)
     with _explaining("changing the host's policy"):

@@ -5,6 +5,11 @@ own.  Told TCP_QUICKACK = 0 it waits up to 200 ms for data, so that Init1, or
 the first frame of a resumed session, travels in that segment.  Until then the
 passive opener has no connection: whatever makes this host wait, or might,
 releases the acknowledgment first.
+
+Having once answered within 40 ms, the kernel takes the connection for an
+interactive one and delays acknowledgments; Nagle's algorithm makes the peer
+wait for them.  The application's first exchange must not pay for that because
+Init messages went before it.
 """
 
 import contextlib
@@ -14,13 +19,19 @@ import socket
 class HeldAck:
     """Of one connecting socket."""
 
-    __slots__ = ("held",)
+    __slots__ = ("_asked", "_usual", "held")
 
     def __init__(self) -> None:
         self.held = False
+        self._usual = False
+        """nothing that is not the application's has an influence any more"""
+        self._asked = False
+        """somebody has the descriptor already, and may wait with it unseen"""
 
     def hold(self, sock: socket.socket) -> None:
         """Before connect(): the next thing this host does decides."""
+        if self._asked:
+            return
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
             self.held = True
@@ -29,5 +40,21 @@ class HeldAck:
         """Let it go now, alone, if it is still here."""
         if self.held:
             self.held = False
-            with contextlib.suppress(OSError):
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+            _hurry(sock)
+
+    def asked(self, sock: socket.socket) -> None:
+        """Whoever asks for the descriptor may wait with it from now on."""
+        self._asked = True
+        self.release(sock)
+
+    def sent(self, sock: socket.socket, *, established: bool) -> None:
+        """It went with bytes; ``established``: later ones are the application's."""
+        self.held = False
+        if not self._usual:
+            self._usual = established
+            _hurry(sock)
+
+
+def _hurry(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)

@@ -97,6 +97,8 @@ class Exchange(Mortal, ABC):
         try:
             self.caching.resume(self._sock, self.connection)
         except LocalProtocolError as error:
+            if self._was_reset():  # the kernel wiped the secret with the connection
+                raise self.lose() from None
             self.disown(error)
             raise
         except KernelError as error:
@@ -155,7 +157,7 @@ class Exchange(Mortal, ABC):
             sent: int = _send(self._sock, sealed, flags | self._oob)
         except OSError as error:
             raise self.meaning(error) from None
-        self.ack.held = False  # it went with these bytes
+        self.ack.sent(self._sock, established=self.connection.established)
         return sent
 
     def _flush(self, flags: int = 0) -> None:

@@ -69,7 +69,7 @@ class Socket(Receiving, Sending):
     def fileno(self) -> int:
         """As socket.fileno().  Who asks may wait with it (select, poll), so the peer
         must not be kept waiting for this host's first bytes."""
-        self._ack.release(self)
+        self._ack.asked(self)
         return super().fileno()
 
     def _opened(self) -> None:

@@ -181,6 +181,20 @@ def test_a_secret_another_process_took(monkeypatch: pytest.MonkeyPatch, ends: En
         a.recv(9)
 
 
+def test_reset_before_its_first_use(monkeypatch: pytest.MonkeyPatch, ends: Ends) -> None:
+    """The kernel wipes the secret with the connection: no other process took it."""
+
+    def wiped(*_: object) -> None:
+        raise OSError(107, "ENOTCONN")
+
+    a, b = ends
+    monkeypatch.setattr(agreement, "Secret", type("Wiped", (), {"from_option": wiped}))
+    a.abort()
+    for _ in range(2):
+        with pytest.raises(ConnectionResetError):
+            b.recv(9)
+
+
 def test_detached_meanwhile(monkeypatch: pytest.MonkeyPatch, ends: Ends) -> None:
     a, b = ends
     monkeypatch.setattr(kernel, "TCP_ENO_SESSION_TAKE", NO_SUCH_OPTION)
@@ -199,21 +213,44 @@ def test_closed_without_use(ends: Ends) -> None:
         a.recv(9)
 
 
+class Counting(socket.socket):
+    """The values that TCP_QUICKACK was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[int] = []
+
+    def setsockopt(self, *args: object) -> None:  # type: ignore[override]
+        self.calls.append(args[2])  # type: ignore[arg-type]
+
+
 def test_the_held_acknowledgment_is_released_once() -> None:
-    class Counting(socket.socket):
-        calls: list[int]
-
-        def setsockopt(self, *args: object) -> None:  # type: ignore[override]
-            self.calls.append(args[2])  # type: ignore[arg-type]
-
     with Counting() as sock:
-        sock.calls = []
         ack = HeldAck()
         ack.release(sock)
         ack.hold(sock)
         ack.release(sock)
         ack.release(sock)
         assert sock.calls == [0, 1]
+
+
+def test_who_has_the_descriptor_already_may_wait_with_it() -> None:
+    """As an epoll that knew the socket before it connected."""
+    with Counting() as sock:
+        ack = HeldAck()
+        ack.asked(sock)
+        ack.hold(sock)
+        assert not ack.held and not sock.calls
+
+
+def test_acknowledgments_are_quick_until_the_application_has_sent() -> None:
+    with Counting() as sock:
+        ack = HeldAck()
+        ack.hold(sock)
+        for established in (False, True, True):  # Init1, then frames
+            ack.sent(sock, established=established)
+            assert not ack.held
+        assert sock.calls == [0, 1, 1]
 
 
 def test_who_asks_for_the_descriptor_may_wait_with_it(ends: Ends) -> None:

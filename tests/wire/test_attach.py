@@ -102,8 +102,10 @@ def test_a_second_pin_directory_is_refused(attached: Attached) -> None:
 
 
 def test_another_cgroup_is_refused(attached: Attached, elsewhere: tuple[Path, Path]) -> None:
-    with pytest.raises(KernelError, match="already attached to"):
+    with pytest.raises(KernelError, match="already attached to") as error:
         attach.attach(str(elsewhere[0]), str(attached.pin))
+    there = attach.status(str(attached.pin)).cgroup
+    assert f"to change its policy add --cgroup {there};" in str(error.value)
 
 
 class Other:
