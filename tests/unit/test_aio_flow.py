@@ -206,7 +206,7 @@ def test_a_probe_waits_behind_what_waits(drive: Drive) -> None:
     """A paused host with unsent frames answers once these are sent, and not between them."""
 
     async def main() -> None:
-        async with by_hand(config=Config(keepalive=(0.02, 5))) as (peer, made):
+        async with by_hand(config=Config(keepalive=(0.02, 60))) as (peer, made):
             a = await peer.agree()
             await until(lambda: made)
             made[0].transport.pause_reading()
