@@ -25,6 +25,7 @@ from pyeno.errors import (
     LocalProtocolError,
     TruncationError,
 )
+from pyeno.sockets.raw import BaseSocket
 
 pytestmark = pytest.mark.usefixtures("negotiated")
 
@@ -258,6 +259,9 @@ def test_close_under_backpressure(run: Run) -> None:
             with anyio.move_on_after(0.2):
                 while True:
                     await a.send(BLOCK)
+            with pytest.raises(BlockingIOError):
+                while True:  # to the last byte, or what waits might just fit
+                    BaseSocket.send(a._sock, b"-")
             with anyio.move_on_after(0.05) as scope:
                 await a.aclose()
             assert scope.cancelled_caught and a._sock.fileno() < 0
