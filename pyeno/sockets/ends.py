@@ -8,7 +8,6 @@ import os
 import socket
 import time
 import weakref
-from typing import TypeVar
 
 from pyeno.errors import KernelError, LocalProtocolError, RemoteProtocolError
 from pyeno.sockets.raw import TCP_CLOSE, reset, tcp_state
@@ -22,9 +21,6 @@ LOST = {
     errno.ETIMEDOUT,
 }  # fmt: skip
 """With these the kernel says, to one call only, that the connection is gone."""
-
-
-Failure = TypeVar("Failure", RemoteProtocolError, KernelError)
 
 
 class Mortal:
