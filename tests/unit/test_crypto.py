@@ -115,8 +115,14 @@ def test_old_cryptography_is_not_called_for_long_texts(
     assert plan.small == plan.large == "libsodium" and str(plan) == "libsodium"
 
 
-@pytest.mark.parametrize(("fast", "first"), [(True, "AES_128_GCM"), (False, "CHACHA20")])
-def test_default_order(monkeypatch: pytest.MonkeyPatch, fast: bool, first: str) -> None:
+@pytest.mark.parametrize(
+    ("sodium", "fast", "first"),
+    [(True, True, "AES_256_GCM"), (False, True, "AES_128_GCM"), (False, False, "CHACHA20")],
+)
+def test_default_order(
+    monkeypatch: pytest.MonkeyPatch, sodium: bool, fast: bool, first: str
+) -> None:
+    monkeypatch.setattr(_crypto, "sodium_has_aes", lambda: sodium)
     monkeypatch.setattr(_crypto, "has_aes_instructions", lambda: fast)
     order = _crypto.default_aeads()
     assert sorted(order) == sorted(Aead)
@@ -191,7 +197,7 @@ for wrong, word in ((_socket.__file__, "sodium_init"), ("/nowhere/x.so", "cannot
 
 
 def test_numbers_of_the_c_headers() -> None:
-    """ext/core/tcpcrypt.h and framer.h mirror pyeno.constants and _complaints."""
+    """ext/core/tcpcrypt.h and opener.h mirror pyeno.constants and _complaints."""
     import re
 
     from pyeno import constants
@@ -210,7 +216,7 @@ def test_numbers_of_the_c_headers() -> None:
             checked += 1
     assert checked >= 15
     assert constants.FRAME_DATA_MAX == CLEN_MAX - AEAD_TAG_LEN - 1
-    header = (ROOT / "ext/core/framer.h").read_text()
+    header = (ROOT / "ext/core/opener.h").read_text()
     faults: list[Any] = re.findall(r"^\tFAULT_(\w+)(?: = 0)?,", header, re.M)
     assert faults[0] == "NONE"
     for number, name in enumerate(faults[1:], 1):
