@@ -16,7 +16,7 @@ from pyeno.errors import (
     RemoteProtocolError,
 )
 
-# enum fault of ext/core/framer.h
+# enum fault of ext/core/opener.h
 AUTHENTICATION: Final = 1
 NO_FLAGS: Final = 2
 NO_URGENT: Final = 3

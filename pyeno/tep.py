@@ -15,6 +15,7 @@ from pyeno.constants import Tep
 if TYPE_CHECKING:
     from pyeno.config import Config
     from pyeno.events import Event
+    from pyeno.pump import Lock, Pump
     from pyeno.tcpcrypt.sessions import Session
 
 
@@ -161,6 +162,13 @@ class TepConnection(Protocol):
     def rekey(self) -> None:
         """Initiate rekeying: with the next data, or with an empty frame if
         ``data_to_send`` is asked first and the protocol allows one."""
+
+    def pump(self, fd: int, writing: "Lock", reading: "Lock") -> "Pump | None":
+        """What seals and opens straight from and to the descriptor, under these locks of
+        its owner, once ``established``; None where the TEP has nothing compiled."""
+
+    def arm(self, pump: "Pump") -> None:
+        """Let the pump send, up to where something else has to be done first."""
 
     def wipe(self) -> None:
         """Forget every secret."""

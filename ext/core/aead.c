@@ -34,10 +34,10 @@ static int aes256_seal(void *state, uint8_t *text, size_t len, const uint8_t *no
 		       AEAD_OK;
 }
 
-static int aes256_open(void *state, uint8_t *text, size_t len, const uint8_t *nonce,
-		       const uint8_t *ad)
+static int aes256_open(void *state, uint8_t *out, const uint8_t *text, size_t len,
+		       const uint8_t *nonce, const uint8_t *ad)
 {
-	return sodium.aes256gcm_open(text, NULL, text, len, text + len, ad, FRAME_HEADER_LEN, nonce,
+	return sodium.aes256gcm_open(out, NULL, text, len, text + len, ad, FRAME_HEADER_LEN, nonce,
 				     state) ?
 		       AEAD_FAIL :
 		       AEAD_OK;
@@ -69,10 +69,10 @@ static int chacha_seal(void *state, uint8_t *text, size_t len, const uint8_t *no
 		       AEAD_OK;
 }
 
-static int chacha_open(void *state, uint8_t *text, size_t len, const uint8_t *nonce,
-		       const uint8_t *ad)
+static int chacha_open(void *state, uint8_t *out, const uint8_t *text, size_t len,
+		       const uint8_t *nonce, const uint8_t *ad)
 {
-	return sodium.chacha_open(text, NULL, text, len, text + len, ad, FRAME_HEADER_LEN, nonce,
+	return sodium.chacha_open(out, NULL, text, len, text + len, ad, FRAME_HEADER_LEN, nonce,
 				  state) ?
 		       AEAD_FAIL :
 		       AEAD_OK;
@@ -136,36 +136,37 @@ static void *evp_create(uint16_t aead, const uint8_t *key, size_t key_len)
 	return ctx;
 }
 
-static int evp_run(void *ctx, uint8_t *text, size_t len, const uint8_t *nonce, const uint8_t *ad,
-		   int sealing)
+static int evp_run(void *ctx, uint8_t *out, const uint8_t *text, size_t len, const uint8_t *nonce,
+		   const uint8_t *ad, int sealing)
 {
 	int n;
 
 	return len <= INT_MAX && evp.init(ctx, NULL, NULL, NULL, nonce, sealing) == 1 &&
 	       evp.update(ctx, NULL, &n, ad, FRAME_HEADER_LEN) == 1 &&
-	       evp.update(ctx, text, &n, text, (int)len) == 1;
+	       evp.update(ctx, out, &n, text, (int)len) == 1;
 }
 
 static int evp_seal(void *ctx, uint8_t *text, size_t len, const uint8_t *nonce, const uint8_t *ad)
 {
 	int n;
 
-	if (!evp_run(ctx, text, len, nonce, ad, 1) || evp.final(ctx, text + len, &n) != 1 ||
+	if (!evp_run(ctx, text, text, len, nonce, ad, 1) || evp.final(ctx, text + len, &n) != 1 ||
 	    evp.ctrl(ctx, EVP_CTRL_GET_TAG, AE_TAG_LEN, text + len) != 1)
 		return AEAD_PROVIDER;
 	return AEAD_OK;
 }
 
-static int evp_open(void *ctx, uint8_t *text, size_t len, const uint8_t *nonce, const uint8_t *ad)
+static int evp_open(void *ctx, uint8_t *out, const uint8_t *text, size_t len, const uint8_t *nonce,
+		    const uint8_t *ad)
 {
 	uint8_t tag[AE_TAG_LEN];
 	int n;
 
 	memcpy(tag, text + len, AE_TAG_LEN);
-	if (!evp_run(ctx, text, len, nonce, ad, 0) ||
+	if (!evp_run(ctx, out, text, len, nonce, ad, 0) ||
 	    evp.ctrl(ctx, EVP_CTRL_SET_TAG, AE_TAG_LEN, tag) != 1)
 		return AEAD_PROVIDER;
-	if (evp.final(ctx, text + len, &n) == 1)
+	if (evp.final(ctx, out + len, &n) == 1)
 		return AEAD_OK;
 	/* the thread's error queue is shared with Python's ssl module */
 	evp.clear_error();
@@ -250,11 +251,13 @@ int aead_init(struct aead *a, uint16_t aead, const uint8_t *traffic_key)
 	if (!key_len || !plans[aead].small)
 		return AEAD_PROVIDER;
 	memcpy(fresh.nr, traffic_key + key_len, AE_NONCE_LEN);
+	fresh.id = aead;
 	fresh.cut = plans[aead].cut;
-	if (cipher_init(&fresh.small, plans[aead].small, aead, traffic_key) ||
-	    (plans[aead].large &&
-	     cipher_init(&fresh.large, plans[aead].large, aead, traffic_key))) {
-		aead_wipe(&fresh);
+	fresh.large_ops = plans[aead].large;
+	if (fresh.large_ops)
+		memcpy(fresh.key, traffic_key, key_len);
+	if (cipher_init(&fresh.small, plans[aead].small, aead, traffic_key)) {
+		wipe(&fresh, sizeof(fresh));
 		return AEAD_NO_MEMORY;
 	}
 	*a = fresh;
@@ -277,9 +280,22 @@ static void aead_nonce(const struct aead *a, uint64_t offset, uint8_t nonce[AE_N
 		nonce[i] ^= (uint8_t)offset;
 }
 
+/* Where large cannot be made small serves all: slower, and right. */
+static void aead_make_large(struct aead *a)
+{
+	if (cipher_init(&a->large, a->large_ops, a->id, a->key))
+		a->cut = SIZE_MAX;
+	a->large_ops = NULL;
+	wipe(a->key, sizeof(a->key));
+}
+
 static struct cipher *aead_pick(struct aead *a, size_t len)
 {
-	return a->large.ops && len >= a->cut ? &a->large : &a->small;
+	if (len < a->cut)
+		return &a->small;
+	if (a->large_ops)
+		aead_make_large(a);
+	return a->large.ops ? &a->large : &a->small;
 }
 
 int aead_seal(struct aead *a, uint8_t *text, size_t len, uint64_t offset, const uint8_t *ad)
@@ -291,11 +307,12 @@ int aead_seal(struct aead *a, uint8_t *text, size_t len, uint64_t offset, const 
 	return c->ops->seal(c->state, text, len, nonce, ad);
 }
 
-int aead_open(struct aead *a, uint8_t *text, size_t len, uint64_t offset, const uint8_t *ad)
+int aead_open(struct aead *a, uint8_t *out, const uint8_t *text, size_t len, uint64_t offset,
+	      const uint8_t *ad)
 {
 	struct cipher *c = aead_pick(a, len);
 	uint8_t nonce[AE_NONCE_LEN];
 
 	aead_nonce(a, offset, nonce);
-	return c->ops->open(c->state, text, len, nonce, ad);
+	return c->ops->open(c->state, out, text, len, nonce, ad);
 }

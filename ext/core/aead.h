@@ -1,9 +1,11 @@
 /* The three AEADs of RFC 8548 section 6 and who computes them. [8547:5-5]
  *
- * Everything works in place: a buffer holds the plaintext and AE_TAG_LEN
- * spare bytes when sealing, ciphertext and tag when opening.  The expanded
- * key is kept from frame to frame.  A provider may be good at short texts and
- * another at long ones, so that a key may be held by two of them.
+ * Sealing works in place: a buffer holds the plaintext and AE_TAG_LEN spare
+ * bytes.  Opening puts the plaintext of ciphertext and tag where it is told
+ * to, which may be in place.  The expanded key is kept from frame to frame.  A
+ * provider may be good at short texts and another at long ones, so that a key
+ * may be held by two of them: by the second from the first long text on, since
+ * most connections see none.
  *
  *   libsodium     AES-256-GCM (where the processor has it), ChaCha20-Poly1305
  *   libcrypto     the two AES-GCM, by EVP, from the library that the process
@@ -29,8 +31,8 @@ struct aead_hooks {
 	void *(*create)(uint16_t aead, const uint8_t *key, size_t key_len);
 	int (*seal)(void *state, uint8_t *text, size_t len, const uint8_t *nonce,
 		    const uint8_t *ad);
-	int (*open)(void *state, uint8_t *text, size_t len, const uint8_t *nonce,
-		    const uint8_t *ad);
+	int (*open)(void *state, uint8_t *out, const uint8_t *text, size_t len,
+		    const uint8_t *nonce, const uint8_t *ad);
 	void (*destroy)(void *state);
 };
 
@@ -46,8 +48,11 @@ struct cipher {
 };
 
 struct aead {
-	struct cipher small, large; /* large.ops may be NULL: small serves all */
+	struct cipher small, large;
+	const struct aead_hooks *large_ops; /* large is still to be made with these; or NULL */
+	uint16_t id;
 	size_t cut;
+	uint8_t key[AE_KEY_MAX];  /* while large is to be made */
 	uint8_t nr[AE_NONCE_LEN]; /* section 3.6, figure 4: nonce randomizer */
 };
 
@@ -64,11 +69,11 @@ int aead_init(struct aead *a, uint16_t aead, const uint8_t *traffic_key)
 void aead_wipe(struct aead *a);
 
 /* len counts the plaintext; ad is the frame's three header bytes, offset the
- * frame's place in the TCP stream.  Opening may leave garbage in text unless
- * AEAD_OK is returned: the caller wipes it. */
+ * frame's place in the TCP stream.  Opening may leave garbage in out unless
+ * AEAD_OK is returned: the caller wipes it.  out is text, or apart from it. */
 int aead_seal(struct aead *a, uint8_t *text, size_t len, uint64_t offset, const uint8_t *ad)
 	__attribute__((warn_unused_result));
-int aead_open(struct aead *a, uint8_t *text, size_t len, uint64_t offset, const uint8_t *ad)
-	__attribute__((warn_unused_result));
+int aead_open(struct aead *a, uint8_t *out, const uint8_t *text, size_t len, uint64_t offset,
+	      const uint8_t *ad) __attribute__((warn_unused_result));
 
 #endif

@@ -44,6 +44,7 @@ enum {
 	CONTROL_REKEY = 0x01,
 	FLAG_FINP = 0x01,
 	FLAG_URGP = 0x02,
+	NO_URGENT = -1, /* in the place of an urgent field */
 };
 
 /* Table 3, or 0 for an unknown identifier. [8547:5-4] [8548:6-3, 6-4, 6-5] */

@@ -15,8 +15,8 @@ cdef extern from "aead.h" nogil:
         void *(*create)(uint16_t aead, const uint8_t *key, size_t key_len)
         int (*seal)(void *state, uint8_t *text, size_t len, const uint8_t *nonce,
                     const uint8_t *ad)
-        int (*open)(void *state, uint8_t *text, size_t len, const uint8_t *nonce,
-                    const uint8_t *ad)
+        int (*open)(void *state, uint8_t *out, const uint8_t *text, size_t len,
+                    const uint8_t *nonce, const uint8_t *ad)
         void (*destroy)(void *state)
     ctypedef struct aead_plan "struct aead_plan":
         aead_provider small

@@ -1,15 +1,18 @@
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from c_aead cimport aead_t
 
-cdef extern from "framer.h" nogil:
+cdef extern from "sealer.h" nogil:
     enum:
         NO_URGENT
+        IDLE_MS
     ctypedef struct sealer_t "struct sealer":
         aead_t aead
         uint64_t offset
         uint64_t generation
         size_t frame_size
+        uint64_t early_until
+        int64_t sealed_at
         uint8_t rekey
         uint8_t finished
     ctypedef struct seal_job_t "struct seal_job":
@@ -21,11 +24,13 @@ cdef extern from "framer.h" nogil:
         int urgent
         size_t taken
         size_t written
+    void sealer_pace(sealer_t *s, int64_t now)
     size_t sealer_size(const sealer_t *s, size_t len, int urgent)
     int sealer_seal(sealer_t *s, seal_job_t *job)
     void sealer_rekey(sealer_t *s, aead_t *key)
     void sealer_wipe(sealer_t *s)
 
+cdef extern from "opener.h" nogil:
     ctypedef struct opener_t "struct opener":
         aead_t aead
         aead_t next
@@ -49,6 +54,7 @@ cdef extern from "framer.h" nogil:
     size_t opener_buffered(const opener_t *o)
     size_t opener_make_room(opener_t *o, size_t len)
     void opener_move(opener_t *o, uint8_t *buffer, size_t capacity)
+    int opener_rest(opener_t *o)
     void opener_commit(opener_t *o, size_t len)
     size_t opener_available(const opener_t *o, size_t size)
     size_t opener_read(opener_t *o, uint8_t *out, size_t room, size_t size)

@@ -1,7 +1,7 @@
 # The compiled framer's AEAD providers: the plan of pyeno._crypto carried out,
 # and `cryptography` behind the hooks of aead.h.
 
-from cpython.buffer cimport PyBUF_WRITE
+from cpython.buffer cimport PyBUF_READ, PyBUF_WRITE
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport uint16_t
@@ -53,12 +53,11 @@ cdef int held_seal(
     void *state, uint8_t *text, size_t size, const uint8_t *nonce, const uint8_t *ad
 ) noexcept with gil:
     try:
-        whole = PyMemoryView_FromMemory(<char *>text, size + AE_TAG_LEN, PyBUF_WRITE)
         (<Held>state).cipher.encrypt_into(
             (<const char *>nonce)[:AE_NONCE_LEN],
-            whole[:size],
+            PyMemoryView_FromMemory(<char *>text, size, PyBUF_READ),
             (<const char *>ad)[:FRAME_HEADER_LEN],
-            whole,
+            PyMemoryView_FromMemory(<char *>text, size + AE_TAG_LEN, PyBUF_WRITE),
         )
         return AEAD_OK
     except BaseException:
@@ -69,15 +68,15 @@ cdef int held_seal(
 
 
 cdef int held_open(
-    void *state, uint8_t *text, size_t size, const uint8_t *nonce, const uint8_t *ad
+    void *state, uint8_t *out, const uint8_t *text, size_t size, const uint8_t *nonce,
+    const uint8_t *ad
 ) noexcept with gil:
     try:
-        whole = PyMemoryView_FromMemory(<char *>text, size + AE_TAG_LEN, PyBUF_WRITE)
         (<Held>state).cipher.decrypt_into(
             (<const char *>nonce)[:AE_NONCE_LEN],
-            whole,
+            PyMemoryView_FromMemory(<char *>text, size + AE_TAG_LEN, PyBUF_READ),
             (<const char *>ad)[:FRAME_HEADER_LEN],
-            whole[:size],
+            PyMemoryView_FromMemory(<char *>out, size, PyBUF_WRITE),
         )
         return AEAD_OK
     except InvalidTag:

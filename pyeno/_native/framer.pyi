@@ -27,6 +27,10 @@ class Sealer:
     @property
     def finished(self) -> bool:
         """A frame with FINp has been sealed."""
+    def pace(self, now: int) -> None:
+        """Tell when the next frames are sealed, in milliseconds of any clock. The first
+        128 KiB after a second without any, and at the start, go in frames of 14000
+        bytes at most, which fit what TCP sends at once. Without it all may be large."""
     def seal(self, data: Buffer, *, fin: bool = False, urgent: int | None = None) -> bytes:
         """One frame or more; exactly one, empty, for no data.
 
@@ -99,7 +103,7 @@ class Opener:
     def room(self, size: int) -> memoryview:
         """``size`` writable bytes for ``recv_into``; then call ``received``.
 
-        Good until the next ``feed`` or ``room``; keeping it longer is harmless.
+        Good until the next ``feed``, ``room`` or ``read``; keeping it longer is harmless.
         """
     def received(self, size: int) -> None:
         """The first ``size`` bytes of ``room()`` are stream bytes; may be 0."""

@@ -20,6 +20,9 @@ URGENT_LEN: Final = 2
 CLEN_MIN: Final = FLAGS_LEN + AEAD_TAG_LEN
 FRAME_OVERHEAD: Final = FRAME_HEADER_LEN + CLEN_MIN
 UINT64_MAX: Final = (1 << 64) - 1
+EARLY_FRAME: Final = 14000
+EARLY_BYTES: Final = 1 << 17
+IDLE_MS: Final = 1000
 
 
 def stream_offset(offset: int) -> int:
@@ -40,6 +43,8 @@ class Sealer:
         self._key: Key | None = Key(aead, key)
         self._frame_size = frame_size
         self._generation = 0
+        self._early_until = 0
+        self._sealed_at = -IDLE_MS
         self._rekey = False
         self._finished = False
         self._turn = Turn("Sealer")
@@ -60,6 +65,17 @@ class Sealer:
     @property
     def finished(self) -> bool:
         return self._finished
+
+    def pace(self, now: int) -> None:
+        with self._turn:
+            if now - self._sealed_at >= IDLE_MS:
+                self._early_until = self._offset + EARLY_BYTES
+            self._sealed_at = now
+
+    def _limit(self, written: int, urgent: bytes) -> int:
+        """Application bytes in the frame after so many more stream bytes, at most."""
+        early = self._offset + written < self._early_until and not urgent
+        return min(EARLY_FRAME, self._frame_size) if early else self._frame_size
 
     def _urgent_field(self, urgent: int | None, size: int) -> bytes:
         """The field must fall inside the one frame (section 3.7)."""
@@ -97,7 +113,7 @@ class Sealer:
             space = room - written - overhead
             if space < 0 or (left and not space):
                 break
-            chunk = data[taken : taken + min(left, self._frame_size, space)]
+            chunk = data[taken : taken + min(left, self._limit(written, urgent), space)]
             taken += len(chunk)
             last = taken == len(data)
             frames.append(
@@ -113,8 +129,14 @@ class Sealer:
         return frames, taken
 
     def _size(self, size: int, urgent: bytes = b"") -> int:
-        frames = -(-size // self._frame_size) or 1
-        return size + frames * (FRAME_OVERHEAD + len(urgent))
+        overhead = FRAME_OVERHEAD + len(urgent)
+        written = overhead + min(size, self._limit(0, urgent))
+        left = size - (written - overhead)
+        while left:
+            chunk = min(left, self._limit(written, urgent))
+            written += overhead + chunk
+            left -= chunk
+        return written
 
     def _check(self, deed: str) -> None:
         if self._finished:

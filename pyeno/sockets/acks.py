@@ -19,11 +19,11 @@ import socket
 class HeldAck:
     """Of one connecting socket."""
 
-    __slots__ = ("_asked", "_usual", "held")
+    __slots__ = ("_asked", "held", "usual")
 
     def __init__(self) -> None:
         self.held = False
-        self._usual = False
+        self.usual = False
         """nothing that is not the application's has an influence any more"""
         self._asked = False
         """somebody has the descriptor already, and may wait with it unseen"""
@@ -50,8 +50,8 @@ class HeldAck:
     def sent(self, sock: socket.socket, *, established: bool) -> None:
         """It went with bytes; ``established``: later ones are the application's."""
         self.held = False
-        if not self._usual:
-            self._usual = established
+        if not self.usual:
+            self.usual = established
             _hurry(sock)
 
 

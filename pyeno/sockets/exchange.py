@@ -6,6 +6,8 @@ import socket
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from pyeno import kernel
 from pyeno._values import Buffer
@@ -20,8 +22,11 @@ from pyeno.sockets.acks import HeldAck
 from pyeno.sockets.caching import Caching
 from pyeno.sockets.ends import Mortal
 from pyeno.sockets.keepalive import Liveness
-from pyeno.sockets.raw import BaseSocket, ready, wait
+from pyeno.sockets.raw import BaseSocket, descriptor, ready, wait
 from pyeno.tep import TepConnection
+
+if TYPE_CHECKING:
+    from pyeno.pump import Pump
 
 _recv_into = BaseSocket.recv_into  # type: ignore[attr-defined]
 _send = BaseSocket.send  # type: ignore[attr-defined]
@@ -54,6 +59,8 @@ class Exchange(Mortal, ABC):
         self.caching: Caching | None = None
         """the connection's part in the session cache, where its TEP may have one"""
         self.ack = HeldAck()
+        self.pump: Pump | None = None
+        """does what is usual in compiled code, once the keys are there"""
 
     @abstractmethod
     def attend(self) -> bool:
@@ -85,6 +92,9 @@ class Exchange(Mortal, ABC):
                     self._receive_init()
                 self._publish()
                 self._flush()
+                self.pump = self.connection.pump(
+                    descriptor(self._sock), self.writing, self.reading
+                )
                 if self._liveness is not None:
                     timer.watch(self, self._liveness.start(self.connection))
             except RemoteProtocolError as error:
@@ -183,14 +193,54 @@ class Exchange(Mortal, ABC):
             if not self._unsent:
                 return
 
-    def _answer(self) -> None:
+    def answer(self) -> None:
         """Send what the protocol owes (a rekey answer) if nobody is sending now;
         whoever is does it once the lock is free.  Never waits for room: a peer
         may be waiting for us to read."""
-        while self.connection.owes and self.writing.acquire(blocking=False):
+        while self.connection.owes:
+            self._halt()
+            if not self.writing.acquire(blocking=False):
+                return
             try:
                 self._drain(time.monotonic())
             except (OSError, LocalProtocolError):
                 return  # what is not taken stays in _unsent
             finally:
-                self.writing.release()
+                self._leave_writing()
+
+    # -- the pump ----------------------------------------------------------------
+
+    def _halt(self) -> None:
+        """Sending is not as usual, whoever is at it."""
+        if self.pump is not None:
+            self.pump.sending = False
+
+    @abstractmethod
+    def _waiting(self) -> bool:
+        """Something is to be sent or told before the next data."""
+
+    def _rearm(self) -> None:
+        """Leave sending to the pump again unless something waits: asked after it is
+        armed, so that whoever halts it meanwhile is heard.  ``writing`` is held."""
+        if self.pump is not None and self.connection.established:
+            self.connection.arm(self.pump)
+            if self._waiting():
+                self.pump.sending = False
+
+    def _leave_writing(self) -> None:
+        self._rearm()
+        self.writing.release()
+
+    @contextlib.contextmanager
+    def _sealing(self) -> Iterator[None]:
+        """Sending is this thread's alone, and the pump's again afterwards."""
+        with self.writing:
+            self._halt()
+            try:
+                yield
+            finally:
+                self._rearm()
+
+    def keep_unsent(self, sealed: bytes, data: bytes) -> None:
+        """What the pump sealed and the kernel did not take; see Outbound._resume()."""
+        self._unsent, self._oob = sealed, 0

@@ -29,8 +29,12 @@ class Inbound(Exchange):
     """this host shut down its receiving side"""
     _over = False
     """nothing more comes from the kernel; what came is judged once it is read"""
-    heard = 0.0
-    """when stream bytes came last, by the monotonic clock"""
+    _heard = 0.0
+
+    @property
+    def heard(self) -> float:
+        """When stream bytes came last, by the monotonic clock."""
+        return self._heard if self.pump is None else max(self._heard, self.pump.heard)
 
     def recv(self, size: int) -> bytes:
         """As socket.recv(); empty only after an authenticated FINp. [8547:5-10] [8548:3.7-4]"""
@@ -69,7 +73,7 @@ class Inbound(Exchange):
                 self.connection.open_ahead()
             except RemoteProtocolError as error:
                 raise self.fail(error) from None
-            self._answer()
+            self.answer()
             return self.connection.awaited - self._hole()
 
     def _hole(self) -> int:
@@ -85,8 +89,10 @@ class Inbound(Exchange):
         try:
             while True:
                 taken = read(wish)
-                self._answer()
+                self.answer()
                 if taken:
+                    if self.pump is not None and not self.ack.held:
+                        self.pump.receiving = True
                     return taken
                 if self.connection.finished:
                     self._look_behind()
@@ -111,16 +117,20 @@ class Inbound(Exchange):
             try:
                 count: int = _recv_into(self._sock, self.connection.room(READ_SIZE))
             except OSError as error:
-                told = self.meaning(error)
-                raise self.lose() if told is self.lost else told from None
+                raise self.receive_failed(error) from None
             if self._received(count):
                 return True
         self._judge_end()
         return False
 
+    def receive_failed(self, error: OSError) -> Exception:
+        """What a failed recv() is to be told as, when all that came was read."""
+        told = self.meaning(error)
+        return self.lose() if told is self.lost else told
+
     def _received(self, count: int) -> bool:
         if count:
-            self.heard = time.monotonic()
+            self._heard = time.monotonic()
             self.connection.received(count)
         else:
             self._over = True
@@ -171,7 +181,7 @@ class Inbound(Exchange):
             room = connection.room(size)[:size]
             self._received(_recv_into(self._sock, room, 0, socket.MSG_DONTWAIT))
             connection.open_ahead()
-            self._answer()
+            self.answer()
         if connection.ended:
             self._look_behind()
         elif not head:
@@ -189,7 +199,7 @@ class Inbound(Exchange):
             connection.open_ahead()
             while self._room_ahead() and self._receive_now():
                 connection.open_ahead()
-            self._answer()
+            self.answer()
         except RemoteProtocolError as error:
             raise self.fail(error) from None
         return self._room_ahead()

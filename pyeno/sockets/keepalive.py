@@ -17,7 +17,9 @@ from pyeno.tep import TepConnection
 class Probed(Protocol):
     """The link, as seen from here."""
 
-    heard: float
+    @property
+    def heard(self) -> float:
+        """When stream bytes came last, by the monotonic clock."""
 
     @property
     def connection(self) -> TepConnection:

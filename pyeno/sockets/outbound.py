@@ -54,7 +54,7 @@ class Outbound(Exchange):
             self.sendall(view, urgent)
             return len(view)
         self.handshake()
-        with self.writing:
+        with self._sealing():
             self.check(sending=True)
             done = self._resume(view, urgent)
             try:
@@ -63,7 +63,7 @@ class Outbound(Exchange):
             except (BlockingIOError, TimeoutError):
                 if not done:
                     raise
-        self._answer()
+        self.answer()
         self._look_sometimes()
         return done
 
@@ -86,11 +86,21 @@ class Outbound(Exchange):
         self._oob = socket.MSG_OOB if urgent else 0
         self._held, self._held_urgent = bytes(chunk), urgent
 
+    def keep_unsent(self, sealed: bytes, data: bytes) -> None:
+        super().keep_unsent(sealed, data)
+        self._held, self._held_urgent = data, False
+
+    def _waiting(self) -> bool:
+        return bool(
+            self._unsent or self._held or self._probe or self._fin_sent or self.closed
+            or self.error is not None or not self.ack.usual or self.connection.owes
+        )  # fmt: skip
+
     def sendall(self, data: Buffer, urgent: bool = False) -> None:
         """As socket.sendall(): after an error it is unknown how much was sent."""
         view = memoryview(data).cast("B")
         self.handshake()
-        with self.writing:
+        with self._sealing():
             self.check(sending=True)
             timeout = self._sock.gettimeout()
             deadline = time.monotonic() + timeout if timeout else None
@@ -104,7 +114,7 @@ class Outbound(Exchange):
             if last:
                 self._send_urgent(view[-last:], deadline)
             self._flush()
-        self._answer()
+        self.answer()
         self._look_sometimes()
 
     def _send_urgent(self, view: memoryview, deadline: float | None) -> None:
@@ -149,7 +159,7 @@ class Outbound(Exchange):
     def rekey(self) -> None:
         """Initiate rekeying (RFC 8548 section 3.8); never waits for the answer."""
         self.handshake()
-        with self.writing:
+        with self._sealing():
             self.check(sending=True)
             self.connection.rekey()
             with contextlib.suppress(BlockingIOError):  # it goes out first, next time
@@ -158,8 +168,10 @@ class Outbound(Exchange):
     def probe(self) -> bool:
         """Initiate rekeying without waiting; False where another thread is sending and
         does it with its next frame."""
+        self._halt()
         if not self.writing.acquire(blocking=False):
             self._probe = True
+            self._halt()
             return False
         try:
             self.check(sending=True)
@@ -167,7 +179,7 @@ class Outbound(Exchange):
             with contextlib.suppress(BlockingIOError, TimeoutError):
                 self._drain(time.monotonic())
         finally:
-            self.writing.release()
+            self._leave_writing()
         return True
 
     @property
@@ -187,8 +199,16 @@ class Outbound(Exchange):
         if now < self._look_at:
             return False
         self._look_at = now + LOOK_SECONDS
+        if self.pump is not None:
+            self.pump.look_at = self._look_at
         self.attend()
         return True
+
+    def look_out(self) -> None:
+        """The same for the pump, whose ``writing`` is held."""
+        if self._look_sometimes():
+            self._flush()
+        self._rearm()
 
     # -- ends ----------------------------------------------------------------
 
@@ -213,9 +233,10 @@ class Outbound(Exchange):
         if not self.writing.acquire(timeout=CLOSE_SECONDS if closing else -1):
             raise TimeoutError("another thread is still sending")
         try:
+            self._halt()
             self._finish(push)
         finally:
-            self.writing.release()
+            self._leave_writing()
 
     def _finish(self, push: Callable[..., None]) -> None:
         if self.error is not None or not self.connection.established:

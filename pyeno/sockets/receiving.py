@@ -15,6 +15,9 @@ class Receiving(Settling):
     __slots__ = ()
 
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
+        pump = self._pump
+        if pump is not None and not flags and bufsize > 0:
+            return pump.recv(self._link, bufsize)  # type: ignore[arg-type]
         link = self._encrypted()
         if link is None:
             return super().recv(bufsize, flags)
@@ -25,6 +28,9 @@ class Receiving(Settling):
         return recv_flagged(link, bufsize, flags)
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        pump = self._pump
+        if pump is not None and not flags and not nbytes and len(buffer):
+            return pump.recv_into(self._link, buffer)  # type: ignore[arg-type]
         link = self._encrypted()
         if link is None:
             return super().recv_into(buffer, nbytes, flags)

@@ -24,6 +24,9 @@ class Sending(Settling):
         return link
 
     def send(self, data: Any, flags: int = 0) -> int:
+        pump = self._pump
+        if pump is not None and not flags:
+            return pump.send(self._link, data)  # type: ignore[arg-type]
         link = self._sending(flags)
         if link is None:
             return super().send(data, flags)
@@ -36,6 +39,9 @@ class Sending(Settling):
             self._link.count_as_sent()
 
     def sendall(self, data: Any, flags: int = 0) -> None:
+        pump = self._pump
+        if pump is not None and not flags:
+            return pump.sendall(self._link, data)  # type: ignore[arg-type]
         link = self._sending(flags)
         if link is None:
             return super().sendall(data, flags)

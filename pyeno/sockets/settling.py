@@ -7,6 +7,7 @@ import os
 import select
 import socket
 import threading
+from typing import TYPE_CHECKING
 
 from pyeno import entropy, kernel, tep
 from pyeno._values import Outcome
@@ -18,6 +19,9 @@ from pyeno.sockets.acks import HeldAck
 from pyeno.sockets.info import Info
 from pyeno.sockets.link import Link
 from pyeno.sockets.raw import deadline_after, ready, reset, wait
+
+if TYPE_CHECKING:
+    from pyeno.pump import Pump
 
 # never plain TCP: the peer may encrypt, or does
 _UNKNOWN = {
@@ -38,8 +42,8 @@ class Settling(socket.socket):
     """What is known of the connection, and how it came to be known."""
 
     __slots__ = (
-        "_ack", "_config", "_configured", "_info", "_link", "_listening", "_refused", "_seeded",
-        "_settled", "_settling", "_state",
+        "_ack", "_config", "_configured", "_info", "_link", "_listening", "_pump", "_refused",
+        "_seeded", "_settled", "_settling", "_state",
     )  # fmt: skip
 
     def __init__(
@@ -54,6 +58,7 @@ class Settling(socket.socket):
         self._config = as_config(config)
         self._info = Info(kernel.NOT_CONFIGURED, None)
         self._link: Link | None = None
+        self._pump: Pump | None = None
         self._ack = HeldAck()
         self._listening = False
         self._configured = False
@@ -173,6 +178,8 @@ class Settling(socket.socket):
             self._await_connected()
         if self._refused is not None:
             raise self._refused
+        if self._link is not None:
+            self._pump = self._link.pump
         return self._link
 
     def _await_connected(self) -> None:
@@ -216,3 +223,4 @@ class Settling(socket.socket):
                 inline = self._link.connection.oob_inline
                 super().setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, inline)
             self._settled, self._link, self._refused = False, None, None
+            self._pump = None

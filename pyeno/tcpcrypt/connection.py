@@ -9,6 +9,7 @@ message included (RFC 8548 section 3.6).
 """
 
 from collections import deque
+from typing import TYPE_CHECKING
 
 from pyeno._values import Buffer, Outcome
 from pyeno.config import Config
@@ -22,6 +23,7 @@ from pyeno.events import (
     Rekeyed,
     UrgentReceived,
 )
+from pyeno.pump import create_pump
 from pyeno.tcpcrypt.agreement import Secret
 from pyeno.tcpcrypt.framer import Opener, Sealer
 from pyeno.tcpcrypt.handshake import Agreed, Handshake
@@ -31,6 +33,9 @@ from pyeno.tcpcrypt.schemes import Randomness
 from pyeno.tcpcrypt.sessions import Session
 from pyeno.tcpcrypt.system import SYSTEM
 from pyeno.tcpcrypt.traffic import Traffic, dataless
+
+if TYPE_CHECKING:
+    from pyeno.pump import Lock, Pump
 
 _EVENT_READ = 1 << 16
 
@@ -186,7 +191,7 @@ class Connection:
         self._keys = Traffic(
             session_id, aead, sending, receiving, sealer, opener,
             frame_data=self._config.frame_data, rekey_bytes=self._config.rekey_bytes,
-            log=self._log, raised=self._raised,
+            paced=self._config.frame_size == "auto", log=self._log, raised=self._raised,
         )  # fmt: skip
         self._events.append(EncryptionEnabled(session_id, aead))
 
@@ -307,6 +312,18 @@ class Connection:
 
     def rekey(self) -> None:
         self._ready().rekey()
+
+    # -- the usual case, compiled ----------------------------------------------
+
+    def pump(self, fd: int, writing: "Lock", reading: "Lock") -> "Pump | None":
+        keys = self._ready()
+        return create_pump(
+            keys.sealer, keys.opener, fd, writing, reading,
+            paced=self._config.frame_size == "auto",
+        )  # fmt: skip
+
+    def arm(self, pump: "Pump") -> None:
+        pump.arm(self._ready().rekey_at)
 
     # -- ends ----------------------------------------------------------------
 

@@ -6,6 +6,7 @@ never sent while another one is unanswered; frames with data may be, for who
 only sends reads no answers, and one key must not seal without end.
 """
 
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -60,6 +61,7 @@ class Traffic:
         *,
         frame_data: int,
         rekey_bytes: int | None,
+        paced: bool,
         log: Log,
         raised: Callable[[int], None],
     ) -> None:
@@ -70,6 +72,7 @@ class Traffic:
         self._frame_data = frame_data
         self._urgent_max = min(frame_data, URGENT_DATA_MAX)
         self._budget = rekey_bytes
+        self._paced = paced
         self._log = log
         self._raised = raised
         self._rekey_at = 0
@@ -93,6 +96,7 @@ class Traffic:
 
     def seal(self, data: Buffer, *, fin: bool, urgent: bool) -> bytes:
         self._sendable()
+        self._pace()
         before = b""
         while len(data) > (stretch := self._stretch(data)):
             view = memoryview(data).cast("B")
@@ -115,10 +119,20 @@ class Traffic:
         self, out: bytearray | memoryview, data: Buffer, *, fin: bool
     ) -> tuple[int, int]:
         self._sendable()
+        self._pace()
         stretch = self._stretch(data)
         if len(data) > stretch:
             return self.sealer.seal_into(out, memoryview(data).cast("B")[:stretch])
         return self.sealer.seal_into(out, data, fin=fin)
+
+    def _pace(self) -> None:
+        if self._paced:
+            self.sealer.pace(int(time.monotonic() * 1000))
+
+    @property
+    def rekey_at(self) -> int:
+        """The stream offset from which the next frame with data begins a generation."""
+        return self._rekey_at
 
     def _stretch(self, data: Buffer) -> int:
         """How many of the next data's bytes go under one key, in whole frames."""

@@ -84,13 +84,66 @@ def test_views_kept_too_long_are_harmless(twin: Any) -> None:
         assert o.read(size) == b"x" * (size // 2)
         for old in views[:-1]:
             old[:] = bytes(len(old))
-    owner = views[-1].obj
-    views[-1].release()
+    stream = s.seal(b"still well")
+    view = o.room(100)
+    view[:7] = stream[:7]
+    o.received(7)
+    owner = view.obj
+    view.release()
     if twin.backend == "native":
         with pytest.raises(BufferError):
             owner.clear()
-    o.feed(s.seal(b"still well"))
+    o.feed(stream[7:])
     assert o.read(100) == b"still well"
+
+
+def test_a_view_kept_too_long_shows_no_other_connection(twin: Any) -> None:
+    """Between messages a buffer may serve others, but not one that somebody still sees."""
+    first, second, s = opener(twin), opener(twin), sealer(twin)
+    view = first.room(100)
+    stream = s.seal(b"first")
+    view[: len(stream)] = stream
+    first.received(len(stream))
+    assert first.read(100) == b"first"
+    second.feed(stream)
+    view[:] = bytes(100)
+    assert second.read(100) == b"first"
+
+
+def test_plaintext_does_not_stay_in_the_buffer(twin: Any) -> None:
+    o = opener(twin)
+    stream = sealer(twin).seal(b"secret words")
+    view = o.room(len(stream))
+    view[:] = stream
+    o.received(len(stream))
+    assert o.read(100) == b"secret words"
+    assert b"secret" not in bytes(view)
+
+
+@pytest.mark.parametrize("size", [1, 50, 100, 101, 350, 1000])
+def test_frames_are_opened_into_the_readers_memory(twin: Any, size: int) -> None:
+    data = bytes(range(256)) * 4
+    o = opener(twin)
+    o.feed(sealer(twin, frame_size=100).seal(data[:1000]))
+    out, got = bytearray(b"#" * (size + 1)), b""
+    while o.buffered or o.pending:
+        count = o.read_into(memoryview(out)[:size])
+        got += out[:count]
+        assert out[size:] == b"#"
+    assert got == data[:1000]
+
+
+def test_nothing_unauthenticated_stays_in_the_readers_memory(twin: Any) -> None:
+    s = sealer(twin, frame_size=100)
+    stream = bytearray(s.seal(b"a" * 100 + b"b" * 100))
+    stream[-1] ^= 1
+    o = opener(twin)
+    o.feed(stream)
+    out = bytearray(b"#" * 300)
+    assert o.read_into(out) == 100
+    assert out[:100] == b"a" * 100 and b"b" not in out
+    with pytest.raises(AuthenticationError):
+        o.read_into(out)
 
 
 def test_received_more_than_room(twin: Any) -> None:

@@ -237,7 +237,7 @@ class Implementation:
         """ValueError for what is no answer."""
         question = json.dumps({"id": number, "op": case.op, **case.question})
         assert self.process.stdin is not None and self.process.stdout is not None
-        with contextlib.suppress(BrokenPipeError):  # what it answered before it ended comes first
+        with contextlib.suppress(BrokenPipeError):  # it ended: what it answered comes first
             self.process.stdin.write(f"{question}\n")
         if not select.select([self.process.stdout], [], [], PATIENCE)[0]:
             raise ValueError(f"no answer in {PATIENCE:g} s to {short(question)}")

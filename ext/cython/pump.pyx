@@ -1,0 +1,349 @@
+"""Application data straight between the framer and the kernel; see pump.pyi.
+
+Only what every call does has its place here.  Whatever else there is to do
+(waiting, ends, errors, rekeying, urgent data) is the link's: as soon as
+something is not as usual it is called, and does the whole call or its rest.
+"""
+
+cimport cython
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AsString, PyBytes_FromStringAndSize
+from cpython.exc cimport PyErr_CheckSignals
+from libc.errno cimport EAGAIN, EINTR, errno
+from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdlib cimport free, malloc
+
+from c_framer cimport NO_URGENT, opener_buffered, opener_pending, seal_job_t
+from c_tcpcrypt cimport FRAME_DATA_MAX, FRAME_OVERHEAD
+from pyeno._native.framer cimport Opener, Sealer
+
+import os
+
+cdef extern from "<sys/socket.h>" nogil:
+    ssize_t send(int fd, const void *data, size_t size, int flags)
+    ssize_t recv(int fd, void *data, size_t size, int flags)
+
+cdef extern from "<time.h>" nogil:
+    struct timespec:
+        long tv_sec
+        long tv_nsec
+    enum:
+        CLOCK_MONOTONIC_COARSE
+    int clock_gettime(int clock, timespec *now)
+
+cdef enum:
+    # frames up to here are sealed on the stack
+    SMALL = 4096
+    # Sealed bytes handed to the kernel at once, and room asked of it at least.
+    # Half a processor's cache of the second level: what was sealed is copied
+    # from there, and what was received is opened there.
+    BATCH = 4 * (FRAME_DATA_MAX + FRAME_OVERHEAD)
+    PULL = 1 << 16
+    # batches kept for the next call
+    BATCHES = 4
+
+cdef uint8_t *batches[BATCHES]
+cdef int batches_kept = 0
+
+
+cdef uint8_t *batch_take() except NULL:
+    global batches_kept
+    cdef uint8_t *batch
+    if batches_kept:
+        batches_kept -= 1
+        return batches[batches_kept]
+    batch = <uint8_t *>malloc(BATCH)
+    if batch is NULL:
+        raise MemoryError("no memory for a batch of frames")
+    return batch
+
+
+cdef void batch_give(uint8_t *batch):
+    global batches_kept
+    if batches_kept == BATCHES:
+        free(batch)
+        return
+    batches[batches_kept] = batch
+    batches_kept += 1
+
+
+# milliseconds; a tick late at most
+cdef int64_t clock_ms() noexcept nogil:
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now)
+    return <int64_t>now.tv_sec * 1000 + now.tv_nsec // 1000000
+
+
+# what is not sent is the link's to send next
+cdef struct outgoing:
+    const uint8_t *data
+    size_t size
+    size_t sent
+    int code
+
+
+@cython.final
+cdef class Pump:
+    cdef Sealer sealer
+    cdef Opener opener
+    cdef object lock_out, unlock_out, lock_in, unlock_in
+    cdef int fd
+    cdef bint paced
+    cdef public bint sending, receiving
+    cdef uint64_t limit
+    cdef int64_t look, came
+
+    def __init__(
+        self, Sealer sealer not None, Opener opener not None, int fd, writing, reading,
+        *, bint paced
+    ):
+        self.sealer, self.opener, self.fd, self.paced = sealer, opener, fd, paced
+        self.lock_out, self.unlock_out = writing.acquire, writing.release
+        self.lock_in, self.unlock_in = reading.acquire, reading.release
+        self.sending = self.receiving = False
+
+    def arm(self, uint64_t limit):
+        self.limit = limit
+        self.sending = True
+
+    @property
+    def heard(self):
+        return self.came / 1000
+
+    @property
+    def look_at(self):
+        return self.look / 1000
+
+    @look_at.setter
+    def look_at(self, double moment):
+        self.look = <int64_t>(moment * 1000)
+
+    # -- sending -------------------------------------------------------------
+
+    # the lock is held when this says so
+    cdef bint usual_out(self, size_t size) except -1:
+        cdef size_t most
+        if not self.sending or self.sealer.busy or not self.sealer.live:
+            return False
+        if not self.lock_out(False):
+            return False
+        most = self.sealer.sized(size)
+        if (
+            self.sending
+            and self.sealer.live
+            and not self.sealer.s.finished
+            and size
+            and clock_ms() < self.look
+            and self.sealer.s.offset < self.limit
+            and most <= self.limit - self.sealer.s.offset
+        ):
+            return True
+        self.unlock_out()
+        return False
+
+    # all of it, or what the kernel took; EINTR is for signal handlers only
+    cdef int push(self, outgoing *o) except -1:
+        cdef ssize_t n
+        while o.sent < o.size:
+            with nogil:
+                n = send(self.fd, o.data + o.sent, o.size - o.sent, 0)
+                o.code = errno
+            if n >= 0:
+                o.sent += n
+            elif o.code != EINTR:
+                return 0
+            else:
+                PyErr_CheckSignals()
+        return 0
+
+    # How many bytes of data were sealed.  Where code says that not all were sent, the
+    # rest is the link's; `hold`: so are the data, until they come again.
+    cdef size_t ship(self, object link, const uint8_t *data, size_t size, uint8_t *room,
+                     size_t capacity, bint hold, int *code) except? 0:
+        cdef seal_job_t job
+        cdef outgoing o
+        job.data, job.len, job.out, job.room = data, size, room, capacity
+        job.fin, job.urgent = 0, NO_URGENT
+        if self.paced:
+            self.sealer.paced(clock_ms())
+        self.sealer.run(&job)
+        o.data, o.size, o.sent, o.code = room, job.written, 0, 0
+        try:
+            self.push(&o)
+        finally:
+            if o.sent < o.size:
+                self.sending = False
+                link.keep_unsent(
+                    (<const char *>room)[o.sent : o.size],
+                    (<const char *>data)[: job.taken] if hold else b"",
+                )
+        code[0] = o.code if o.sent < o.size else 0
+        return job.taken
+
+    cdef size_t ship_all(self, object link, const uint8_t *data, size_t size,
+                         int *code) except? 0:
+        cdef uint8_t small[SMALL]
+        cdef uint8_t *batch
+        cdef size_t done = 0
+        if size <= SMALL - FRAME_OVERHEAD and size <= self.sealer.s.frame_size:
+            return self.ship(link, data, size, small, SMALL, False, code)
+        batch = batch_take()
+        try:
+            while done < size and self.sending:
+                if clock_ms() >= self.look:
+                    link.look_out()
+                else:
+                    done += self.ship(link, data + done, size - done, batch, BATCH, False, code)
+        finally:
+            batch_give(batch)
+        return done
+
+    # what became due while the lock was held
+    cdef int leave(self, object link, int code) except -1:
+        self.unlock_out()
+        if code and code != EAGAIN:
+            raise link.meaning(OSError(code, os.strerror(code)))
+        if not self.sending:
+            link.answer()
+        return 0
+
+    # frame by frame: the bytes of the last one come again if it was not sent whole
+    cdef size_t ship_frames(self, object link, const uint8_t *data, size_t size,
+                            int *code) except? 0:
+        cdef uint8_t small[SMALL]
+        cdef uint8_t *batch
+        cdef size_t taken, done = 0
+        if size <= SMALL - FRAME_OVERHEAD:
+            taken = self.ship(link, data, size, small, SMALL, True, code)
+            return 0 if code[0] else taken
+        batch = batch_take()
+        try:
+            while done < size and self.sending:
+                taken = self.ship(
+                    link, data + done, size - done, batch,
+                    self.sealer.s.frame_size + FRAME_OVERHEAD, True, code,
+                )
+                done += 0 if code[0] else taken
+        finally:
+            batch_give(batch)
+        return done
+
+    def send(self, link, data):
+        cdef Py_buffer view
+        cdef size_t done = 0
+        cdef int code = 0
+        PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+        try:
+            if self.usual_out(view.len):
+                try:
+                    done = self.ship_frames(link, <const uint8_t *>view.buf, view.len, &code)
+                except BaseException:
+                    self.unlock_out()
+                    raise
+                self.leave(link, 0 if done else code)
+        finally:
+            PyBuffer_Release(&view)
+        return done or link.send(data)
+
+    def sendall(self, link, data):
+        cdef Py_buffer view
+        cdef size_t taken
+        cdef int code = 0
+        PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+        try:
+            if not self.usual_out(view.len):
+                return link.sendall(data)
+            try:
+                taken = self.ship_all(link, <const uint8_t *>view.buf, view.len, &code)
+            except BaseException:
+                self.unlock_out()
+                raise
+            self.leave(link, code)
+            if taken < <size_t>view.len or code:
+                link.sendall(memoryview(data).cast("B")[taken:])
+        finally:
+            PyBuffer_Release(&view)
+
+    # -- receiving -----------------------------------------------------------
+
+    cdef bint usual_in(self) except -1:
+        if not self.receiving or self.opener.busy or not self.opener.live:
+            return False
+        if not self.lock_in(False):
+            return False
+        if self.receiving and self.opener.live and not self.opener.offered:
+            return True
+        self.unlock_in()
+        return False
+
+    cdef bint unusual(self):
+        return self.opener.o.fault or self.opener.o.rekey_wanted or self.opener.o.finp
+
+    # One recv(); 0 where the link is to look what the matter is.  Whoever ends the
+    # connection meanwhile wipes the opener, but cannot take the memory away.
+    cdef size_t pull(self, object link) except? 0:
+        cdef ssize_t n
+        cdef int code
+        cdef void *room
+        cdef size_t size
+        self.opener.reserve(PULL)
+        block = <object>self.opener.storage.obj
+        self.opener.pinned = True
+        room = self.opener.o.buffer + self.opener.o.end
+        size = self.opener.o.capacity - self.opener.o.end
+        with nogil:
+            n = recv(self.fd, room, size, 0)
+            code = errno
+        self.opener.pinned = False
+        if not self.opener.live:
+            return 0
+        if n > 0:
+            self.opener.commit(n)
+            self.came = clock_ms()
+            return n
+        if n < 0 and code == EINTR:
+            PyErr_CheckSignals()
+        elif n < 0 and code != EAGAIN:
+            raise link.receive_failed(OSError(code, os.strerror(code)))
+        return 0
+
+    def recv(self, link, Py_ssize_t size):
+        cdef size_t got, room
+        if not self.usual_in():
+            return link.recv(size)
+        try:
+            while not self.unusual():
+                room = self.opener.available(size)
+                if room:
+                    out = PyBytes_FromStringAndSize(NULL, room)
+                    got = self.opener.work(<uint8_t *>PyBytes_AsString(out), room, size)
+                    if got:
+                        return out if got == room else out[:got]
+                elif opener_buffered(&self.opener.o):
+                    self.opener.work(NULL, 0, size)  # frames without data
+                    if opener_pending(&self.opener.o):
+                        continue
+                if not self.unusual() and not self.pull(link):
+                    break
+        finally:
+            self.unlock_in()
+        return link.recv(size)
+
+    def recv_into(self, link, out):
+        cdef Py_buffer view
+        cdef size_t got
+        PyObject_GetBuffer(out, &view, PyBUF_WRITABLE)
+        try:
+            if view.len and self.usual_in():
+                try:
+                    while not self.unusual():
+                        got = self.opener.work(<uint8_t *>view.buf, view.len, view.len)
+                        if got:
+                            return got
+                        if not self.unusual() and not self.pull(link):
+                            break
+                finally:
+                    self.unlock_in()
+        finally:
+            PyBuffer_Release(&view)
+        return link.recv_into(out)

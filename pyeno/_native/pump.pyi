@@ -1,0 +1,62 @@
+from typing import Protocol, final
+
+from pyeno._native.framer import Opener, Sealer
+from pyeno._values import Buffer
+
+class Lock(Protocol):
+    def acquire(self, blocking: bool = ..., /) -> bool: ...
+    def release(self) -> None: ...
+
+class Link(Protocol):
+    """Who does what is not as usual, and the rest of a call that was begun here."""
+
+    def send(self, data: Buffer) -> int: ...
+    def sendall(self, data: Buffer) -> None: ...
+    def recv(self, size: int) -> bytes: ...
+    def recv_into(self, out: bytearray | memoryview) -> int: ...
+    def keep_unsent(self, sealed: bytes, data: bytes) -> None: ...
+    def look_out(self) -> None: ...
+    def answer(self) -> None: ...
+    def meaning(self, error: OSError) -> Exception: ...
+    def receive_failed(self, error: OSError) -> Exception: ...
+
+@final
+class Pump:
+    """The usual case of send and recv on one descriptor, compiled: seal and send(2),
+    recv(2) and open, as the descriptor itself blocks or does not.
+
+    One call seals many frames and hands the kernel as many as fit one batch; what
+    is received is opened into the caller's memory where whole frames fit. The
+    link is given to each call, and not kept: it holds the pump.
+    """
+
+    sending: bool
+    """Nothing waits to be sent, looked at or told first. Whoever makes it so that
+    something does sets it False; what was begun asks again after its lock is free."""
+    receiving: bool
+    """The same of receiving."""
+    look_at: float
+    """Moment of the monotonic clock from which the next sending call looks what came in."""
+
+    def __init__(
+        self,
+        sealer: Sealer,
+        opener: Opener,
+        fd: int,
+        writing: Lock,
+        reading: Lock,
+        *,
+        paced: bool,
+    ) -> None:
+        """``writing`` and ``reading``: the link's locks. ``paced``: tell the sealer the
+        time of every call."""
+    def arm(self, limit: int) -> None:
+        """``sending`` is True; no frame may reach past stream offset ``limit``."""
+    @property
+    def heard(self) -> float:
+        """When stream bytes came last, by the monotonic clock."""
+    def send(self, link: Link, data: Buffer) -> int:
+        """As socket.send(): the count of bytes in frames the kernel took whole."""
+    def sendall(self, link: Link, data: Buffer) -> None: ...
+    def recv(self, link: Link, size: int) -> bytes: ...
+    def recv_into(self, link: Link, out: bytearray | memoryview) -> int: ...

@@ -1,0 +1,31 @@
+"""The usual case of sending and receiving, compiled; see ``pyeno/_native/pump.pyi``.
+
+Its twin is what :mod:`pyeno.sockets` does anyway, step by step: the pure
+backend has no pump, and a socket behaves alike with one and without.
+"""
+
+from typing import TYPE_CHECKING
+
+from pyeno._backend import backend
+
+if TYPE_CHECKING:
+    from pyeno._native.pump import Lock as Lock
+    from pyeno._native.pump import Pump as Pump
+    from pyeno.tcpcrypt.framer import Opener, Sealer
+
+
+def create_pump(
+    sealer: "Sealer",
+    opener: "Opener",
+    fd: int,
+    writing: "Lock",
+    reading: "Lock",
+    *,
+    paced: bool,
+) -> "Pump | None":
+    """None where nothing is compiled."""
+    if backend == "pure":
+        return None
+    from pyeno._native.pump import Pump
+
+    return Pump(sealer, opener, fd, writing, reading, paced=paced)
