@@ -6,11 +6,10 @@ that a peer without ENO gets plain TCP."""
 
 import argparse
 import json
-import signal
 import sys
 from pathlib import Path
-from typing import NoReturn
 
+from pyeno.cli.signals import end_as_interrupted
 from pyeno.demo import needs, report, story
 
 
@@ -36,10 +35,7 @@ def run(options: argparse.Namespace) -> int:
     if lacks:
         _tell_lacks(lacks, options.json)
         return 1
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        # what was ignored when we started stays so: nohup means it
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _interrupt)
+    end_as_interrupted()
     told = story.tell(size, options.keep, _say)
     if options.json:
         print(json.dumps(told.as_dict()))
@@ -59,8 +55,3 @@ def _tell_lacks(lacks: list[needs.Lack], as_json: bool) -> None:
 def _say(progress: str) -> None:
     if sys.stderr.isatty():
         print(f"... {progress}", file=sys.stderr, flush=True)
-
-
-def _interrupt(number: int, frame: object) -> NoReturn:
-    # as Ctrl-C: everything is taken down on the way out
-    raise KeyboardInterrupt

@@ -5,8 +5,9 @@
 
 The addresses are for documentation (RFC 5737) and exist in the namespaces
 only.  Where ENO is not attached for this process yet, it is loaded into a
-cgroup of the demo's own.  Each thing is given to ``cleanup`` before it is
-made, so that whatever happens all of it goes away again.
+cgroup of the demo's own (:class:`Attachment`).  Each thing is given to
+``cleanup`` before it is made, so that whatever happens all of it goes away
+again.  ``pyeno bench`` uses the same, under names of its own.
 """
 
 import contextlib
@@ -19,7 +20,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from pyeno import attach, kernel, mounts
 from pyeno.errors import PyenoError
@@ -45,24 +46,23 @@ class Host(NamedTuple):
     address: str
 
 
-class Hosts:
-    """The two hosts and every process on them; a context manager."""
+class Attachment:
+    """ENO for this program's processes: what is attached already, or else a cgroup
+    and a pin of its own; a context manager.
 
-    def __init__(self) -> None:
-        stem = f"pyeno-demo-{os.getpid()}"
-        self.a = Host("A", f"{stem}-a", "192.0.2.1")
-        self.b = Host("B", f"{stem}-b", "192.0.2.2")
-        self.pin = BPFFS / stem
-        self.cgroup: Path | None = None
-        """the demo's own; None where ENO was attached already"""
-        self._stem = stem
+    ``purpose`` becomes a part of every name that is made.
+    """
+
+    def __init__(self, purpose: str) -> None:
+        self._stem = f"pyeno-{purpose}-{os.getpid()}"
         self._cleanup = contextlib.ExitStack()
+        self.pin = BPFFS / self._stem
+        self.cgroup: Path | None = None
+        """the program's own; None where ENO was attached already"""
 
-    def __enter__(self) -> "Hosts":
+    def __enter__(self) -> Self:
         try:
-            self._make_namespaces()
-            if not eno_attached():
-                self._attach()
+            self._make()
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -76,6 +76,31 @@ class Hosts:
     ) -> None:
         with uninterrupted():
             self._cleanup.close()
+
+    def _make(self) -> None:
+        if not eno_attached():
+            self._attach()
+
+    def _attach(self) -> None:
+        cgroup = own_cgroup() / self._stem
+        self._cleanup.callback(remove_cgroup, cgroup)
+        cgroup.mkdir()
+        self._cleanup.callback(detach, self.pin)
+        attach.attach(str(cgroup), str(self.pin))
+        self.cgroup = cgroup
+
+
+class Hosts(Attachment):
+    """The two hosts and every process on them."""
+
+    def __init__(self, purpose: str = "demo") -> None:
+        super().__init__(purpose)
+        self.a = Host("A", f"{self._stem}-a", "192.0.2.1")
+        self.b = Host("B", f"{self._stem}-b", "192.0.2.2")
+
+    def _make(self) -> None:
+        self._make_namespaces()
+        super()._make()
 
     # -- making --------------------------------------------------------------
 
@@ -93,14 +118,6 @@ class Hosts:
             # no router solicitations and the like in the captures
             ip(*inside, "link", "set", INTERFACE, "addrgenmode", "none")
             ip(*inside, "link", "set", INTERFACE, "up")
-
-    def _attach(self) -> None:
-        cgroup = own_cgroup() / self._stem
-        self._cleanup.callback(remove_cgroup, cgroup)
-        cgroup.mkdir()
-        self._cleanup.callback(detach, self.pin)
-        attach.attach(str(cgroup), str(self.pin))
-        self.cgroup = cgroup
 
     # -- processes -----------------------------------------------------------
 

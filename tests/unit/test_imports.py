@@ -18,7 +18,7 @@ PACKAGE = ROOT / "pyeno"
 STAGES = {"option", "negotiation", "handshake", "keyschedule", "framer"}
 TWINS = ("pyeno._native", "pyeno._pure")
 STAGE_PACKAGES = {"pyeno", "pyeno.tcpcrypt", *TWINS}
-DOES_IO = {"doctor", "sockets", "aio", "relay", "kernel", "cli", "demo", "__main__"}
+DOES_IO = {"doctor", "sockets", "aio", "relay", "kernel", "cli", "demo", "bench", "__main__"}
 IO_MODULES = {
     "asyncio", "fcntl", "http", "multiprocessing", "select", "selectors", "signal",
     "socket", "socketserver", "subprocess", "urllib",
@@ -31,7 +31,7 @@ LAYERS: tuple[set[str], ...] = (
     {"connection"},
     {"kernel", "attach", "doctor", "mounts", "sockets", "aio"},
     {"relay"},
-    {"cli", "demo", "__main__"},
+    {"cli", "demo", "bench", "__main__"},
 )
 
 
