@@ -4,6 +4,7 @@ Its twin is what :mod:`pyeno.sockets` does anyway, step by step: the pure
 backend has no pump, and a socket behaves alike with one and without.
 """
 
+import threading
 from typing import TYPE_CHECKING
 
 from pyeno._backend import backend
@@ -12,6 +13,15 @@ if TYPE_CHECKING:
     from pyeno._native.pump import Lock as Lock
     from pyeno._native.pump import Pump as Pump
     from pyeno.tcpcrypt.framer import Opener, Sealer
+
+
+def create_lock() -> "Lock":
+    """As threading.Lock(), of the kind that the pump takes without a call."""
+    if backend == "pure":
+        return threading.Lock()  # type: ignore[return-value]
+    from pyeno._native.pump import Lock
+
+    return Lock()
 
 
 def create_pump(

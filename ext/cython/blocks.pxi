@@ -2,37 +2,51 @@
 # process share: most connections hold nothing most of the time, and the block used
 # last is still in the processor's cache.  The GIL is held here.
 #
-# A block is a bytearray whose export an opener holds, so that nobody can resize
-# it; what outgrows it moves to a larger one.  One of which somebody else has a
-# view is never used again.
+# A block is a bytearray whose export is held, so that nobody can resize it; what
+# outgrows it moves to a larger one.  One of which somebody else has a view is never
+# used again.
 
 cdef enum:
     BLOCK = 1 << 18
     BLOCKS_KEPT = 8
 
-cdef list blocks = []
+cdef Py_buffer blocks[BLOCKS_KEPT]
+cdef int blocks_kept = 0
 
 
-cdef object blocks_take(size_t need):
+cdef int block_take(Py_buffer *block, size_t need) except -1:
+    global blocks_kept
     cdef size_t capacity = BLOCK
-    if need <= BLOCK and blocks:
-        return blocks.pop()
+    if need <= BLOCK and blocks_kept:
+        blocks_kept -= 1
+        block[0] = blocks[blocks_kept]
+        return 0
     while capacity < need:
         capacity *= 2
-    return PyByteArray_FromStringAndSize(NULL, capacity)
+    PyObject_GetBuffer(PyByteArray_FromStringAndSize(NULL, capacity), block, PyBUF_WRITABLE)
+    return 0
 
 
-cdef void blocks_give(object block):
-    if len(<bytearray>block) == BLOCK and len(blocks) < BLOCKS_KEPT:
-        blocks.append(block)
+# lent: somebody was given views of it
+cdef int block_give(Py_buffer *block, bint lent) except -1:
+    global blocks_kept
+    if block.len != BLOCK or blocks_kept == BLOCKS_KEPT or (lent and block_shared(block)):
+        PyBuffer_Release(block)
+        return 0
+    blocks[blocks_kept] = block[0]
+    blocks_kept += 1
+    return 0
 
 
-# resizing asks whether anybody has a view; by one byte it moves nothing
-cdef bint shared(object block):
-    cdef Py_ssize_t size = len(<bytearray>block)
+# Resizing asks whether anybody has a view; by one byte it moves nothing.
+cdef bint block_shared(Py_buffer *block) except -1:
+    cdef bint shared = False
+    owner = <object>block.obj
+    PyBuffer_Release(block)
     try:
-        PyByteArray_Resize(block, size - 1)
-        PyByteArray_Resize(block, size)
+        PyByteArray_Resize(owner, BLOCK - 1)
+        PyByteArray_Resize(owner, BLOCK)
     except BufferError:
-        return True
-    return False
+        shared = True
+    PyObject_GetBuffer(owner, block, PyBUF_WRITABLE)
+    return shared

@@ -31,10 +31,10 @@ cdef class Opener:
     cdef void leave_buffer(self):
         if self.stored:
             self.stored = False
-            block = <object>self.storage.obj
-            PyBuffer_Release(&self.storage)
-            if not self.pinned and not (self.lent and shared(block)):
-                blocks_give(block)
+            if self.pinned:
+                PyBuffer_Release(&self.storage)
+            else:
+                block_give(&self.storage, self.lent)
             self.lent = False
 
     # between messages a connection has no buffer
@@ -110,7 +110,7 @@ cdef class Opener:
         cdef Py_buffer fresh
         if not need:
             return 0
-        PyObject_GetBuffer(blocks_take(need), &fresh, PyBUF_WRITABLE)
+        block_take(&fresh, need)
         opener_move(&self.o, <uint8_t *>fresh.buf, fresh.len)
         self.leave_buffer()
         self.storage = fresh

@@ -28,6 +28,7 @@ cdef extern from "<time.h>" nogil:
         long tv_sec
         long tv_nsec
     enum:
+        CLOCK_MONOTONIC
         CLOCK_MONOTONIC_COARSE
     int clock_gettime(int clock, timespec *now)
 
@@ -74,6 +75,12 @@ cdef int64_t clock_ms() noexcept nogil:
     return <int64_t>now.tv_sec * 1000 + now.tv_nsec // 1000000
 
 
+cdef int64_t clock_us() noexcept nogil:
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return <int64_t>now.tv_sec * 1000000 + now.tv_nsec // 1000
+
+
 # what is not sent is the link's to send next
 cdef struct outgoing:
     const uint8_t *data
@@ -82,11 +89,14 @@ cdef struct outgoing:
     int code
 
 
+include "lock.pxi"
+
+
 @cython.final
 cdef class Pump:
     cdef Sealer sealer
     cdef Opener opener
-    cdef object lock_out, unlock_out, lock_in, unlock_in
+    cdef Lock writing, reading
     cdef int fd
     cdef bint paced
     cdef public bint sending, receiving
@@ -94,12 +104,11 @@ cdef class Pump:
     cdef int64_t look, came
 
     def __init__(
-        self, Sealer sealer not None, Opener opener not None, int fd, writing, reading,
-        *, bint paced
+        self, Sealer sealer not None, Opener opener not None, int fd, Lock writing not None,
+        Lock reading not None, *, bint paced
     ):
         self.sealer, self.opener, self.fd, self.paced = sealer, opener, fd, paced
-        self.lock_out, self.unlock_out = writing.acquire, writing.release
-        self.lock_in, self.unlock_in = reading.acquire, reading.release
+        self.writing, self.reading = writing, reading
         self.sending = self.receiving = False
 
     def arm(self, uint64_t limit):
@@ -125,7 +134,7 @@ cdef class Pump:
         cdef size_t most
         if not self.sending or self.sealer.busy or not self.sealer.live:
             return False
-        if not self.lock_out(False):
+        if not self.writing.take_now():
             return False
         most = self.sealer.sized(size)
         if (
@@ -138,10 +147,10 @@ cdef class Pump:
             and most <= self.limit - self.sealer.s.offset
         ):
             return True
-        self.unlock_out()
+        self.writing.give()
         return False
 
-    # all of it, or what the kernel took; EINTR is for signal handlers only
+    # all of it, or what the kernel took; a signal ends send() early, with EINTR or not
     cdef int push(self, outgoing *o) except -1:
         cdef ssize_t n
         while o.sent < o.size:
@@ -152,7 +161,7 @@ cdef class Pump:
                 o.sent += n
             elif o.code != EINTR:
                 return 0
-            else:
+            if o.sent < o.size:
                 PyErr_CheckSignals()
         return 0
 
@@ -200,7 +209,7 @@ cdef class Pump:
 
     # what became due while the lock was held
     cdef int leave(self, object link, int code) except -1:
-        self.unlock_out()
+        self.writing.give()
         if code and code != EAGAIN:
             raise link.meaning(OSError(code, os.strerror(code)))
         if not self.sending:
@@ -238,7 +247,7 @@ cdef class Pump:
                 try:
                     done = self.ship_frames(link, <const uint8_t *>view.buf, view.len, &code)
                 except BaseException:
-                    self.unlock_out()
+                    self.writing.give()
                     raise
                 self.leave(link, 0 if done else code)
         finally:
@@ -256,7 +265,7 @@ cdef class Pump:
             try:
                 taken = self.ship_all(link, <const uint8_t *>view.buf, view.len, &code)
             except BaseException:
-                self.unlock_out()
+                self.writing.give()
                 raise
             self.leave(link, code)
             if taken < <size_t>view.len or code:
@@ -269,11 +278,11 @@ cdef class Pump:
     cdef bint usual_in(self) except -1:
         if not self.receiving or self.opener.busy or not self.opener.live:
             return False
-        if not self.lock_in(False):
+        if not self.reading.take_now():
             return False
         if self.receiving and self.opener.live and not self.opener.offered:
             return True
-        self.unlock_in()
+        self.reading.give()
         return False
 
     cdef bint unusual(self):
@@ -326,7 +335,7 @@ cdef class Pump:
                 if not self.unusual() and not self.pull(link):
                     break
         finally:
-            self.unlock_in()
+            self.reading.give()
         return link.recv(size)
 
     def recv_into(self, link, out):
@@ -343,7 +352,7 @@ cdef class Pump:
                         if not self.unusual() and not self.pull(link):
                             break
                 finally:
-                    self.unlock_in()
+                    self.reading.give()
         finally:
             PyBuffer_Release(&view)
         return link.recv_into(out)

@@ -3,7 +3,6 @@
 import contextlib
 import select
 import socket
-import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from pyeno.errors import (
     LocalProtocolError,
     RemoteProtocolError,
 )
+from pyeno.pump import create_lock
 from pyeno.sockets import forks, timer
 from pyeno.sockets.acks import HeldAck
 from pyeno.sockets.caching import Caching
@@ -48,8 +48,8 @@ class Exchange(Mortal, ABC):
         keepalive: tuple[float, float] | None = None,
     ) -> None:
         super().__init__(sock, connection)
-        self.reading = threading.Lock()
-        self.writing = threading.Lock()
+        self.reading = create_lock()
+        self.writing = create_lock()
         self._handshake_timeout = handshake_timeout
         self._deadline: float | None = None
         self._liveness = None if keepalive is None else Liveness(*keepalive)

@@ -248,3 +248,42 @@ def test_bad_arguments(
 def test_bad_frame_sizes(twin: Any, frame_size: int) -> None:
     with pytest.raises(ValueError, match=f"frame_size is {frame_size}"):
         sealer(twin, frame_size=frame_size)
+
+
+# -- early frames -----------------------------------------------------------------
+
+
+def data_sizes(stream: bytes) -> list[int]:
+    sizes = []
+    while stream:
+        clen = int.from_bytes(stream[1:3])
+        sizes.append(clen - 17)
+        stream = stream[3 + clen :]
+    return sizes
+
+
+def test_frames_are_small_at_first_and_after_a_pause(twin: Any) -> None:
+    s = sealer(twin)
+    assert data_sizes(s.seal(bytes(70_000))) == [65518, 4482]
+    s.pace(5000)
+    first = data_sizes(s.seal(bytes(400_000)))
+    assert first[:10] == [14000] * 10 and first[10:] == [65518] * 3 + [63446]
+    s.pace(5999)
+    assert data_sizes(s.seal(bytes(70_000))) == [65518, 4482]
+    s.pace(6999)
+    assert data_sizes(s.seal(bytes(30_000))) == [14000, 14000, 2000]
+    assert data_sizes(s.seal(bytes(20_000), urgent=0)) == [20_000 + 2]
+
+
+def test_early_frames_keep_the_wished_size(twin: Any) -> None:
+    s = sealer(twin, frame_size=100)
+    s.pace(0)
+    assert data_sizes(s.seal(bytes(250))) == [100, 100, 50]
+
+
+def test_early_frames_into_little_room(twin: Any) -> None:
+    s, out = sealer(twin), bytearray(30_000)
+    s.pace(0)
+    taken, written = s.seal_into(out, bytes(100_000))
+    assert data_sizes(bytes(out[:written])) == [14000, 14000, 30_000 - 2 * 14_020 - 20]
+    assert taken == 30_000 - 3 * 20
