@@ -273,9 +273,8 @@ def test_lock_between_threads() -> None:
 @pytest.mark.parametrize("timeout", [-1, TIMEOUT])
 def test_a_signal_while_waiting_for_the_lock(timeout: float) -> None:
     lock = Lock()
-    with lock:
-        with pytest.raises(Interrupted), interrupted():
-            lock.acquire(timeout=timeout)
+    with lock, pytest.raises(Interrupted), interrupted():
+        lock.acquire(timeout=timeout)
     assert lock.acquire(False)
 
 
