@@ -35,10 +35,10 @@ cdef extern from "<time.h>" nogil:
 cdef enum:
     # frames up to here are sealed on the stack
     SMALL = 4096
-    # Sealed bytes handed to the kernel at once, and room asked of it at least.
-    # Half a processor's cache of the second level: what was sealed is copied
-    # from there, and what was received is opened there.
-    BATCH = 4 * (FRAME_DATA_MAX + FRAME_OVERHEAD)
+    # Sealed bytes handed to the kernel at once: five of the largest frames, which hold
+    # a write of 256 KiB; four would leave 72 bytes of it to a call of their own.
+    BATCH = 5 * (FRAME_DATA_MAX + FRAME_OVERHEAD)
+    # room that recv() is offered at least
     PULL = 1 << 16
     # batches kept for the next call
     BATCHES = 4
