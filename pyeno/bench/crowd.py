@@ -13,7 +13,7 @@ from pyeno.bench.blocking import DONE, ended
 from pyeno.bench.cpus import Stopwatch, resident
 from pyeno.bench.loops import Plain, Streams
 from pyeno.bench.pairs import Peer
-from pyeno.bench.streams import connected, expect
+from pyeno.bench.streams import connected, drop, expect
 from pyeno.bench.summary import Figures
 
 MESSAGE = 1 << 14
@@ -43,6 +43,7 @@ async def near(
             "opened_cpu_us": opening.cpu / opened * 1e6,
             "far_bytes": (resident(peer.pid) - before) / level,
         }
+    drop(crowd)
     return figures
 
 

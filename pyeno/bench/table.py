@@ -120,11 +120,12 @@ def _stage(row: Mapping[str, Any] | None) -> str:
 
 
 def _yardsticks(rows: list[Mapping[str, Any]]) -> Iterator[str]:
-    yield "yardsticks"
-    for row in rows:
+    known = [row for row in rows if row["measured"] is not None]
+    yield f"yardsticks  ({len(rows) - len(known)} of {len(rows)} not measured)"
+    for row in known:
         joint = ", " if row["against"].startswith(("above", "itself")) else " against "
         what = f"{row['scenario']}: {row['transport']}{joint}{row['against']}"
-        verdict = {True: "reached", False: "missed", None: "not measured"}[row["reached"]]
+        verdict = "reached" if row["reached"] else "missed"
         wanted = f"{row['bound']} {number(row['wanted'])} {row['unit']}"
         beside = "" if row["plain"] is None else f" (plain {number(row['plain'])})"
         yield f"  {what:<78}{wanted:<21}{number(row['measured']):>7}  {verdict}{beside}"
