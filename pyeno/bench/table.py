@@ -18,6 +18,8 @@ def lines(document: Document) -> Iterator[str]:
     """Everything, block by block."""
     yield from _head(document)
     for block in document["scenarios"].values():
+        if not block["transports"]:
+            continue
         yield ""
         yield from _block(block)
     if document["stages"]:
@@ -35,9 +37,11 @@ def _head(document: Document) -> Iterator[str]:
         f"{machine['openssl']}"
     )
     yield f"{machine['cpu']}, {machine['cpus']} processors, Linux {machine['kernel']}"
+    rounds = settings["rounds"]
+    many = f"medians and extremes of {rounds} rounds" if rounds > 1 else "one round"
     yield (
         f"over {settings['place']}, ends on processors {settings['cpus']['near']} and "
-        f"{settings['cpus']['far']}; medians and extremes of {settings['rounds']} rounds"
+        f"{settings['cpus']['far']}; {many}"
     )
     for note in document["notes"]:
         yield f"note: {note}"

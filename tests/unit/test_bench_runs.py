@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from unit.test_bench import in_manual
 
-from pyeno.bench import limits, rounds, stages, tls, workers
+from pyeno.bench import crowd, limits, rounds, stages, tls, workers
 from pyeno.bench.cpus import Cpus, Stopwatch, cpu_seconds, resident
 from pyeno.bench.errors import BenchError
 from pyeno.bench.kinds import kinds
@@ -29,6 +30,7 @@ from pyeno.bench.rounds import Cell, Settings
 from pyeno.bench.scenarios import Meeting, scenarios
 from pyeno.bench.transports import Plain
 
+FIGURES = in_manual("`against_plain` and `against_tls`.")
 HERE = Place("loopback", LOOPBACK)
 CPUS = Cpus.choose()
 SCENARIOS = {scenario.name: scenario for scenario in scenarios(quick=True)}
@@ -132,9 +134,19 @@ def test_scenario(name: str, kind: Any) -> None:
     assert [part.name for part in scenario.parts] == list(result)
     for part in scenario.parts:
         figures = result[part.name]
+        assert set(figures) <= FIGURES
         assert part.figure in figures and (part.beside is None or part.beside in figures)
         if name != "idle":  # ten connections may fit what was free already
             assert all(value > 0 for figure, value in figures.items() if figure != "far_bytes")
+
+
+@pytest.mark.parametrize(
+    ("speed", "size", "able"),
+    [(1e3, 1e4, True), (100.0, 1e4, False), (1e3, 1e9, False), (1e9, -5.0, True)],
+)
+def test_crowds_that_are_too_much(speed: float, size: float, able: bool) -> None:
+    last = {"opened_per_second": speed, "far_bytes": size}
+    assert crowd.feasible(10000, 9000, last) == able
 
 
 def test_another_suite_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
