@@ -104,8 +104,8 @@ def test_a_far_end_that_is_done_first() -> None:
 def test_a_run_that_does_not_end() -> None:
     before, begun = children(), time.monotonic()
     with pytest.raises(BenchError, match="near end did not end in time"):
-        run_pair(Played(lambda peer: time.sleep(60), lambda: time.sleep(60)), HERE, CPUS, 0.3)
-    assert time.monotonic() - begun < 10
+        run_pair(Played(lambda peer: time.sleep(60), lambda: time.sleep(60)), HERE, CPUS, 2)
+    assert time.monotonic() - begun < 20
     assert children() <= before
 
 
