@@ -1,6 +1,7 @@
 """Pictures of a benchmark: well-formed, complete, legible on any page."""
 
 import json
+import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -74,9 +75,11 @@ def drawn(document: dict[str, Any], where: Path) -> dict[str, ET.Element]:
     """By name; what `python bench/plot.py` makes of it."""
     result = where / "result.json"
     result.write_text(json.dumps(document))
+    # a script finds its neighbour as people run it
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONSAFEPATH"}
     subprocess.run(
         [sys.executable, ROOT / "bench/plot.py", result, "--to", where / "pictures"],
-        check=True, capture_output=True,
+        check=True, capture_output=True, env=environment,
     )  # fmt: skip
     return {path.stem: ET.parse(path).getroot()  # noqa: S314
             for path in (where / "pictures").glob("*.svg")}  # fmt: skip
