@@ -7,6 +7,7 @@ import errno
 import io
 import os
 import resource
+import signal
 import socket
 import subprocess
 import sys
@@ -102,10 +103,9 @@ def test_a_far_end_that_is_done_first() -> None:
 
 
 def test_a_run_that_does_not_end() -> None:
-    before, begun = children(), time.monotonic()
+    before = children()
     with pytest.raises(BenchError, match="near end did not end in time"):
         run_pair(Played(lambda peer: time.sleep(60), lambda: time.sleep(60)), HERE, CPUS, 2)
-    assert time.monotonic() - begun < 20
     assert children() <= before
 
 
@@ -245,8 +245,8 @@ def test_every_implementation_in_a_process_of_its_own() -> None:
         for worker in able.values():
             assert stages.FIND in worker.cases
             assert all(worker.run(case, 0.0005) > 0 for case in worker.cases)
-        begun = time.monotonic()
-    assert time.monotonic() - begun < 4  # they end when asked to
+    # they ended when asked to, none had to be killed
+    assert {worker._process.returncode for worker in able.values()} == {-signal.SIGTERM}
 
 
 def test_an_implementation_that_is_not_there() -> None:
@@ -271,7 +271,7 @@ def test_what_is_timed_is_right() -> None:
 
 
 def test_time_of_one_call() -> None:
-    assert stages.timed(lambda: time.sleep(0.001), 0.02) == pytest.approx(1.1e6, rel=0.5)
+    assert stages.timed(lambda: time.sleep(0.001), 0.02) >= 1e6
 
 
 # -- the machine ---------------------------------------------------------------------
