@@ -1,11 +1,12 @@
 """What a key exchange's secrets cost, compiled and pure (RFC 8548 sections 3.3, 5)."""
 
+import os
 from importlib import import_module
 from typing import Any
 
 import pytest
 
-from pyeno.constants import Role
+from pyeno.constants import ECDHE, Role, Tep
 
 
 @pytest.fixture(params=("native", "pure"))
@@ -27,8 +28,12 @@ def test_extract_to_traffic_keys(benchmark: Any, twin: str) -> None:
     assert [len(key) for key in benchmark(both_directions)] == [28, 28]
 
 
-def test_x25519(benchmark: Any, twin: str) -> None:
-    agreement = import_module(f"pyeno._{twin}.agreement")
-    private = import_module(f"pyeno._{twin}.secret").Secret.random(32)
-    public = agreement.x25519_public(private)
-    assert len(benchmark(agreement.x25519, private, public)) == 32
+@pytest.mark.parametrize("tep", list(ECDHE), ids=lambda tep: tep.name.rpartition("_")[2])
+def test_agreement(benchmark: Any, twin: str, tep: Tep) -> None:
+    """A key pair and ES, as each end of a key exchange makes them (section 5)."""
+    pair = import_module(f"pyeno._{twin}.agreement").KeyPair
+    secret = import_module(f"pyeno._{twin}.secret").Secret
+    # a scalar below every order
+    private = secret(bytes(8) + os.urandom(ECDHE[tep].secret_len - 8))
+    remote = pair(tep, private).public
+    assert len(benchmark(lambda: pair(tep, private).exchange(remote))) == len(private)

@@ -8,12 +8,13 @@ connections, as with a server.  What a byte costs should not depend on the level
 
 import asyncio
 import itertools
+from pathlib import Path
 
 from pyeno.bench.blocking import DONE, ended
 from pyeno.bench.cpus import Stopwatch, resident
 from pyeno.bench.loops import Plain, Streams
 from pyeno.bench.pairs import Peer
-from pyeno.bench.streams import connected, expect
+from pyeno.bench.streams import connected, drop, expect
 from pyeno.bench.summary import Figures
 
 MESSAGE = 1 << 14
@@ -21,18 +22,23 @@ MESSAGE = 1 << 14
 BUSY = 32
 """connections that are being opened, or messages that wait for an answer, at a time"""
 
+OPENING_SECONDS, MEMORY_SHARE = 60.0, 0.6
+"""a level that would take longer to reach, or more of the free memory, is left out"""
+
 
 async def near(
     transport: Plain, peer: Peer, levels: tuple[int, ...], messages: int
 ) -> dict[str, Figures]:
-    """The figures of each level, by its number of connections."""
+    """The figures of each level that is feasible, by its number of connections."""
     _, first = await connected(transport, peer)
     first.close()
     crowd: list[Streams] = []
     before = resident(peer.pid)
-    figures = {}
+    figures: dict[str, Figures] = {}
     for level in levels:
         opened = level - len(crowd)
+        if figures and not feasible(level, opened, figures[str(len(crowd))]):
+            break
         with Stopwatch(peer.pid) as opening:
             await grow(transport, peer, crowd, opened)
         sent = max(level, messages)
@@ -43,7 +49,20 @@ async def near(
             "opened_cpu_us": opening.cpu / opened * 1e6,
             "far_bytes": (resident(peer.pid) - before) / level,
         }
+    drop(crowd)
     return figures
+
+
+def feasible(level: int, more: int, last: Figures) -> bool:
+    """Whether so many are opened in time and leave the host some memory, both ends
+    needing what each connection has needed so far."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    words = next(line for line in lines if line.startswith("MemAvailable")).split()
+    available = int(words[1]) * 1024
+    return (
+        more / last["opened_per_second"] < OPENING_SECONDS
+        and 2 * level * last["far_bytes"] < available * MEMORY_SHARE
+    )
 
 
 async def grow(transport: Plain, peer: Peer, crowd: list[Streams], count: int) -> None:

@@ -76,4 +76,6 @@ async def near_streams(transport: LoopPlain, peer: Peer, count: int) -> Figures:
     held = [await opened() for _ in range(WARM)]
     scale = Scale(peer)
     held += [await opened() for _ in range(count)]
-    return scale.figures(count)
+    figures = scale.figures(count)
+    streams.drop(held)
+    return figures

@@ -53,6 +53,8 @@ class End:
     def __init__(self, name: str, work: Callable[[Tell], None]) -> None:
         self.name = name
         self._rest = b""
+        self.said: list[Message] = []
+        """what nobody has heard yet"""
         self._source, sink = os.pipe()
         with deferred():
             self.pid = os.fork()
@@ -78,18 +80,13 @@ class End:
         """To wait for what it says."""
         return self._source
 
-    def message(self) -> Message | None:
-        """What it said, once that is complete."""
+    def listen(self) -> None:
+        """Add what it has said since, as far as it is complete."""
         read = os.read(self._source, 1 << 16)
         if not read:
-            return {"error": "ended without a word: is memory short?"}
-        self._rest += read
-        line, found, _ = self._rest.partition(b"\n")
-        if not found:
-            return None
-        self._rest = b""
-        message: Message = json.loads(line)
-        return message
+            self.said.append({"error": "ended without a word: is memory short?"})
+        *lines, self._rest = (self._rest + read).split(b"\n")
+        self.said += map(json.loads, lines)
 
 
 def _child(work: Callable[[Tell], None], sink: int) -> NoReturn:
@@ -133,21 +130,21 @@ def run_pair(run: Run, place: Place, cpus: Cpus, limit: float) -> Any:
 
 def _heard(end: End, others: Sequence[End], deadline: float) -> Message:
     """What one end says.  BenchError if it failed, with what others say of theirs."""
-    waiting, said = [end, *others], []
-    while (left := deadline - time.monotonic()) > 0:
-        for ready in select.select(waiting, (), (), left)[0]:
-            message: Message | None = ready.message()
-            if message is None:
-                continue
-            if "error" in message:
-                said.append(f"{ready.name}: {message['error']}")
-            elif ready is end:
+    waiting, wrong = [end, *others], []
+    while True:
+        # what goes wrong at the other end is told with what this one makes of it; once
+        # this one has its result, nothing is wrong
+        for one in [one for one in waiting if one.said]:
+            message = one.said.pop(0)
+            if "error" not in message:
                 return message
-            # what goes wrong at the other end is told with what this one makes of it;
-            # after this one has its result, nothing is wrong
-            waiting.remove(ready)
-        if end not in waiting:
-            raise BenchError("; ".join(said))
-        if said:
+            wrong.append(f"{one.name}: {message['error']}")
+            waiting.remove(one)
             deadline = min(deadline, time.monotonic() + PATIENCE)
-    raise BenchError("; ".join([*said, f"the {end.name} did not end in time"]))
+        if end not in waiting:
+            raise BenchError("; ".join(reversed(wrong)))
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise BenchError("; ".join([*wrong, f"the {end.name} did not end in time"]))
+        for one in select.select(waiting, (), (), left)[0]:
+            one.listen()

@@ -7,8 +7,9 @@ what they are without pyeno.
 
 import ctypes
 import os
+import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,6 +49,18 @@ def place(veth: bool) -> Iterator[Place]:
         return
     with Hosts("bench") as hosts:
         yield Place("veth", hosts.b.address, hosts.cgroup, hosts.a.namespace, hosts.b.namespace)
+
+
+@contextmanager
+def _emptied(cgroup: Path | None) -> Iterator[None]:
+    """Interrupted at the wrong moment, a run may leave a process there."""
+    try:
+        yield
+    finally:
+        if cgroup is not None:
+            for pid in map(int, (cgroup / "cgroup.procs").read_text().split()):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
 
 def _enter_namespace(path: Path) -> None:

@@ -29,13 +29,23 @@ def document(
         "format": FORMAT,
         "machine": machine,
         "settings": settings,
-        "notes": list(notes),
+        "notes": [*notes, *left_out(cells)],
         "compared": compared({cell.kind.name: cell.kind for cell in cells}),
         "scenarios": _scenarios(cells),
         "stages": {case: _stage(rows) for case, rows in stages.items()},
     }
     made["yardsticks"] = [yardstick.as_dict() for yardstick in yardsticks(made)]
     return made
+
+
+def left_out(cells: Sequence[Cell]) -> list[str]:
+    """A note for each part that a scenario could not have on a transport."""
+    return [
+        f"{part.name} was too much for {cell.kind.name}, in time or memory"
+        for cell in cells
+        for part in cell.scenario.parts
+        if not any(part.name in result for result in cell.rounds)
+    ]
 
 
 def compared(kinds: Mapping[str, Kind]) -> dict[str, dict[str, str]]:
@@ -58,7 +68,11 @@ def _scenarios(cells: Sequence[Cell]) -> dict[str, Any]:
 
 
 def _block(part: Part, cells: Iterable[Cell]) -> dict[str, Any]:
-    rounds = {cell.kind: [result[part.name] for result in cell.rounds] for cell in cells}
+    every = {
+        cell.kind: [result[part.name] for result in cell.rounds if part.name in result]
+        for cell in cells
+    }
+    rounds = {kind: rows for kind, rows in every.items() if rows}
     reduced = {kind: summaries(rows) for kind, rows in rounds.items()}
     medians = {kind.name: row[part.figure]["median"] for kind, row in reduced.items()}
     return {

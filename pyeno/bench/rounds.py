@@ -18,7 +18,7 @@ from pyeno.bench.summary import Figures
 Say = Callable[[str], None]
 GROWTH, WARM_UPS = 16, 5
 """by how much an amount may grow from one warm-up to the next, and how many there are"""
-LIMIT = 120.0
+LIMIT = 240.0
 """seconds that no run takes"""
 
 

@@ -130,8 +130,11 @@ class Meeting:
         server.close()
 
     def _run(self, main: Any) -> Any:
-        with asyncio.Runner(loop_factory=factory(self._kind.family)) as runner:
-            return runner.run(main)
+        # not closed: the process ends with the run, and uvloop closes no loop whose
+        # connections are open
+        self._loop = factory(self._kind.family)()
+        asyncio.set_event_loop(self._loop)
+        return self._loop.run_until_complete(main)
 
 
 def _stream(name: str, title: str, size: int) -> Scenario:

@@ -5,7 +5,7 @@ The same exchanges as in ``blocking.py``, on one event loop at each end.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from pyeno.bench.blocking import DONE, READ, ended, latency
 from pyeno.bench.cpus import Stopwatch
@@ -22,6 +22,12 @@ async def connected(transport: Plain, peer: Peer) -> Streams:
     reader, writer = await transport.connect(peer.address)
     transport.check(writer)
     return reader, writer
+
+
+def drop(crowd: Iterable[Streams]) -> None:
+    """Reset them all."""
+    for _, writer in crowd:
+        writer.transport.abort()
 
 
 async def write(writer: asyncio.StreamWriter, size: int, amount: int) -> None:

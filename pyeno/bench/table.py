@@ -18,6 +18,8 @@ def lines(document: Document) -> Iterator[str]:
     """Everything, block by block."""
     yield from _head(document)
     for block in document["scenarios"].values():
+        if not block["transports"]:
+            continue
         yield ""
         yield from _block(block)
     if document["stages"]:
@@ -35,9 +37,11 @@ def _head(document: Document) -> Iterator[str]:
         f"{machine['openssl']}"
     )
     yield f"{machine['cpu']}, {machine['cpus']} processors, Linux {machine['kernel']}"
+    rounds = settings["rounds"]
+    many = f"medians and extremes of {rounds} rounds" if rounds > 1 else "one round"
     yield (
         f"over {settings['place']}, ends on processors {settings['cpus']['near']} and "
-        f"{settings['cpus']['far']}; medians and extremes of {settings['rounds']} rounds"
+        f"{settings['cpus']['far']}; {many}"
     )
     for note in document["notes"]:
         yield f"note: {note}"
@@ -120,11 +124,12 @@ def _stage(row: Mapping[str, Any] | None) -> str:
 
 
 def _yardsticks(rows: list[Mapping[str, Any]]) -> Iterator[str]:
-    yield "yardsticks"
-    for row in rows:
+    known = [row for row in rows if row["measured"] is not None]
+    yield f"yardsticks  ({len(rows) - len(known)} of {len(rows)} not measured)"
+    for row in known:
         joint = ", " if row["against"].startswith(("above", "itself")) else " against "
         what = f"{row['scenario']}: {row['transport']}{joint}{row['against']}"
-        verdict = {True: "reached", False: "missed", None: "not measured"}[row["reached"]]
+        verdict = "reached" if row["reached"] else "missed"
         wanted = f"{row['bound']} {number(row['wanted'])} {row['unit']}"
         beside = "" if row["plain"] is None else f" (plain {number(row['plain'])})"
         yield f"  {what:<78}{wanted:<21}{number(row['measured']):>7}  {verdict}{beside}"

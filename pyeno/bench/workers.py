@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from pyeno.bench.errors import BenchError
 from pyeno.bench.stages import FOREIGN
-from pyeno.demo.hosts import deferred, stop
+from pyeno.demo.hosts import stop
 
 TWINS = ("native", "pure")
 
@@ -22,12 +22,12 @@ class Worker:
         self.name = implementation
         twin = implementation in TWINS
         environment = {"PYENO_BACKEND": implementation if twin else "pure"}
-        with deferred():
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "pyeno.bench.stages", implementation],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                env=os.environ | environment, start_new_session=True,
-            )  # fmt: skip
+        # if this process goes, its standard input ends, and with it the worker
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "pyeno.bench.stages", implementation],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env=os.environ | environment, start_new_session=True,
+        )  # fmt: skip
         os.sched_setaffinity(self._process.pid, {cpu})
         self.cases: tuple[str, ...] = ()
 
