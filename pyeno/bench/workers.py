@@ -18,13 +18,14 @@ TWINS = ("native", "pure")
 class Worker:
     """One of them, pinned; a context manager."""
 
-    def __init__(self, implementation: str, cpu: int) -> None:
+    def __init__(self, implementation: str, cpu: int, python: str = sys.executable) -> None:
+        """``python``: of the environment whose pyeno it measures."""
         self.name = implementation
         twin = implementation in TWINS
         environment = {"PYENO_BACKEND": implementation if twin else "pure"}
         # if this process goes, its standard input ends, and with it the worker
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "pyeno.bench.stages", implementation],
+            [python, "-m", "pyeno.bench.stages", implementation],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env=os.environ | environment, start_new_session=True,
         )  # fmt: skip

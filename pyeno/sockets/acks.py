@@ -19,12 +19,14 @@ import socket
 class HeldAck:
     """Of one connecting socket."""
 
-    __slots__ = ("_asked", "held", "usual")
+    __slots__ = ("_asked", "_marked", "held", "usual")
 
     def __init__(self) -> None:
         self.held = False
         self.usual = False
         """nothing that is not the application's has an influence any more"""
+        self._marked = False
+        """having held one, the kernel takes the first bytes for an answer"""
         self._asked = False
         """somebody has the descriptor already, and may wait with it unseen"""
 
@@ -34,7 +36,7 @@ class HeldAck:
             return
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
-            self.held = True
+            self.held = self._marked = True
 
     def release(self, sock: socket.socket) -> None:
         """Let it go now, alone, if it is still here."""
@@ -52,6 +54,12 @@ class HeldAck:
         self.held = False
         if not self.usual:
             self.usual = established
+            _hurry(sock)
+
+    def sent_plain(self, sock: socket.socket) -> None:
+        """Bytes of a connection that is not encrypted went; the first ones count."""
+        if self._marked:
+            self._marked = False
             _hurry(sock)
 
 

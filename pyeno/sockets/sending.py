@@ -2,11 +2,13 @@
 
 import socket
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from pyeno.errors import LocalProtocolError, NotEncryptedError
 from pyeno.sockets.link import Link
 from pyeno.sockets.settling import Settling
+
+Result = TypeVar("Result")
 
 
 class Sending(Settling):
@@ -23,13 +25,18 @@ class Sending(Settling):
             )
         return link
 
+    def _plain(self, result: Result) -> Result:
+        """After a standard call."""
+        self._ack.sent_plain(self)
+        return result
+
     def send(self, data: Any, flags: int = 0) -> int:
         pump = self._pump
         if pump is not None and not flags:
             return pump.send(self._link, data)  # type: ignore[arg-type]
         link = self._sending(flags)
         if link is None:
-            return super().send(data, flags)
+            return self._plain(super().send(data, flags))
         return link.send(data, bool(flags & socket.MSG_OOB))
 
     def count_as_sent(self) -> None:
@@ -44,12 +51,12 @@ class Sending(Settling):
             return pump.sendall(self._link, data)  # type: ignore[arg-type]
         link = self._sending(flags)
         if link is None:
-            return super().sendall(data, flags)
+            return self._plain(super().sendall(data, flags))
         return link.sendall(data, bool(flags & socket.MSG_OOB))
 
     def sendto(self, data: Any, *rest: Any) -> int:
         if self._encrypted() is None:
-            return super().sendto(data, *rest)
+            return self._plain(super().sendto(data, *rest))
         raise LocalProtocolError("sendto: an encrypted connection has one peer; call send()")
 
     def sendmsg(
@@ -61,7 +68,7 @@ class Sending(Settling):
     ) -> int:
         link = self._sending(flags)
         if link is None:
-            return super().sendmsg(buffers, ancdata, flags, address)
+            return self._plain(super().sendmsg(buffers, ancdata, flags, address))
         if list(ancdata) or address is not None:
             raise LocalProtocolError(
                 "sendmsg: ancillary data and addresses cannot be encrypted"
@@ -87,6 +94,6 @@ class Sending(Settling):
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         if self._encrypted() is None:
-            return super().sendfile(file, offset, count)
+            return self._plain(super().sendfile(file, offset, count))
         # the kernel's sendfile() would send plaintext: read, seal, send
         return self._sendfile_use_send(file, offset, count)  # type: ignore[attr-defined,no-any-return]
