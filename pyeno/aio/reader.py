@@ -88,32 +88,30 @@ class EnoStreamReader(asyncio.StreamReader):
             return await super().read(n)
         self.piece = n if n >= WHOLE else PIECE
         if self._pieces is None and not (self._joined or self._eof):  # type: ignore[attr-defined]
-            handed = await self._handed_over(n)
-            if handed:
+            self.wanted = n
+            try:
+                await self._wait_for_data("read")  # type: ignore[attr-defined]
+            except BaseException:
+                # cancelled after the bytes were handed: they stay the stream's next
+                self._buffer[:0] = self._handed
+                self._handed = b""
+                raise
+            finally:
+                self.wanted = 0
+            if self._handed:
+                handed, self._handed = self._handed, b""
                 return handed
         if self._joined or self._pieces is None or len(self._pieces[0]) > n:
             return await super().read(n)
-        piece = self._pieces.popleft()
+        return self._whole_piece(self._pieces)
+
+    def _whole_piece(self, pieces: deque[bytes]) -> bytes:
+        piece = pieces.popleft()
         self._held -= len(piece)
-        if not self._held:
+        if not pieces:
             self._pieces = None
         self._maybe_resume_transport()
         return piece
-
-    async def _handed_over(self, n: int) -> bytes:
-        """Wait; the bytes, or none if they have come another way, or the end has."""
-        self.wanted = n
-        try:
-            await self._wait_for_data("read")  # type: ignore[attr-defined]
-        except BaseException:
-            # cancelled after the bytes were handed: they stay the stream's next
-            self._buffer[:0] = self._handed
-            self._handed = b""
-            raise
-        finally:
-            self.wanted = 0
-        handed, self._handed = self._handed, b""
-        return handed
 
     def _maybe_resume_transport(self) -> None:
         if self._paused and self._held + len(self._joined) <= self._limit:  # type: ignore[attr-defined]

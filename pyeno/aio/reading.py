@@ -29,13 +29,15 @@ class Reading(Writing):
     """
 
     __slots__ = (
-        "_buffered", "_ended", "_eof", "_paused", "_pump_due", "_reader", "_room", "_watching",
-        "heard",
+        "_arrived", "_buffered", "_ended", "_eof", "_paused", "_pump_due", "_reader", "_room",
+        "_watching", "heard",
     )  # fmt: skip
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._room = ROOM_MIN
+        self._arrived = self._connection.opened + self._connection.buffered
+        """stream bytes received"""
         self._paused = False
         self._watching = False
         self._ended = False
@@ -113,6 +115,7 @@ class Reading(Writing):
             else:
                 self.heard = time.monotonic()
                 connection.received(count)
+                self._arrived += count
                 if count == self._room:
                     self._room = min(self._room * ROOM_GROWTH, ROOM_MAX)
                 elif count < ROOM_MIN:
@@ -128,7 +131,8 @@ class Reading(Writing):
         """Give the protocol all there is, then the end."""
         try:
             while not (self._paused or self._closing) and self._deliver():
-                pass
+                if self._connection.opened == self._arrived and not self._connection.awaited:
+                    break
             if self._connection.owes and not self._closing:
                 self._flush()  # a rekey is answered at once (RFC 8548 section 3.8)
             if self._paused or self._closing or self._eof:

@@ -23,6 +23,8 @@ COPIED = 1 << 16
 """sealed bytes without room that are copied, so that the buffer goes back"""
 JOINED = 1 << 16
 """bytes of small writes that are joined before they are sealed"""
+SMALL = 1 << 13
+"""bytes that are sealed sooner into bytes of their own than into the thread's buffer"""
 
 BYTES_LIKE = bytes, bytearray, memoryview
 
@@ -156,20 +158,28 @@ class Writing(Ending):
         """With nothing waiting: most writes end here, in one system call; whether
         nothing waits now."""
         view = data if isinstance(data, bytes) else memoryview(data).cast("B")
-        while view:
-            try:
+        try:
+            while view:
+                if len(view) <= SMALL:
+                    return self._send_small(view)
                 taken = self._seal_and_push(view)
-            except (OSError, PyenoError) as error:
-                self._fatal(error)
-                return True
-            if taken == len(view) and not self._sealed:
-                return True
-            view = memoryview(view)[taken:]
-            if self._sealed:
-                self._enqueue(view)
-                self._await_room()
-                return False
+                view = memoryview(view)[taken:]
+                if self._sealed:
+                    self._enqueue(view)
+                    self._await_room()
+                    return False
+        except (OSError, PyenoError) as error:
+            self._fatal(error)
         return True
+
+    def _send_small(self, view: Buffer) -> bool:
+        sealed = self._connection.send(view)
+        sent = self._push(sealed)
+        if sent == len(sealed):
+            return True
+        self._sealed = memoryview(sealed)[sent:]
+        self._await_room()
+        return False
 
     def _seal_and_push(self, data: Buffer, *, fin: bool = False) -> int:
         """One batch; how much of ``data`` it carries."""
@@ -199,7 +209,7 @@ class Writing(Ending):
             batches.give(self._batch)
             self._batch = None
 
-    def _push(self, sealed: memoryview) -> int:
+    def _push(self, sealed: Buffer) -> int:
         # the kernel's FIN belongs "on the segment containing the last byte of
         # the last frame" (section 3.7)
         flags = socket.MSG_MORE if self._fin_sealed else 0
