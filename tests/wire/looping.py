@@ -29,12 +29,12 @@ class Driver:
         self.wire = wire
         self.complaints: list[dict[str, Any]] = []
 
-    def __call__(self, main: Callable[[], Awaitable[Any]]) -> Any:
+    def __call__(self, main: Callable[[], Awaitable[Any]], seconds: float = 5 * TIMEOUT) -> Any:
         async def whole() -> Any:
             asyncio.get_running_loop().set_exception_handler(
                 lambda _, context: self.complaints.append(context)
             )
-            return await asyncio.wait_for(main(), 5 * TIMEOUT)
+            return await asyncio.wait_for(main(), seconds)
 
         def run() -> Any:
             with asyncio.Runner(loop_factory=FACTORIES[self.name]) as runner:

@@ -14,6 +14,8 @@ from pyeno import Config
 pytestmark = pytest.mark.wire
 
 BLOCK = os.urandom(1 << 20)
+PATIENCE = 180.0
+"""seconds: on a busy machine a thousand connections take half a minute"""
 
 
 def test_slow_readers_both_ways(drive: Driver) -> None:
@@ -84,7 +86,7 @@ def test_a_thousand_connections(drive: Driver) -> None:
             await all_answer(pairs)
             await close_all(pairs)
 
-    drive(main)
+    drive(main, PATIENCE)
 
 
 def test_bulk_beside_thousands(drive: Driver) -> None:
@@ -109,7 +111,7 @@ def test_bulk_beside_thousands(drive: Driver) -> None:
             await all_answer(pairs)
             await close_all([*pairs, (reader, writer)])
 
-    drive(main)
+    drive(main, PATIENCE)
 
 
 async def exchange(number: int, address: Any) -> str:
