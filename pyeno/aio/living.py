@@ -65,6 +65,7 @@ class Living(Reading):
         if self._waits():
             return not ready(self._sock, select.POLLIN)
         room = self._link.attend()
+        self._arrived = self._connection.opened + self._connection.buffered
         self._sealed = memoryview(self._link.take_unsent())
         self._flush()
         self.heard = max(self.heard, self._link.heard)

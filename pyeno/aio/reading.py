@@ -8,10 +8,12 @@ from typing import Any
 from pyeno.aio.reader import EnoStreamReader
 from pyeno.aio.writing import Writing
 from pyeno.errors import PyenoError
+from pyeno.sockets import batches
 from pyeno.sockets.raw import BaseSocket
 
-ROOM_MIN, ROOM_MAX, ROOM_GROWTH = 1 << 11, 1 << 18, 8
-"""bytes to receive at once: what an idle connection keeps, and what bulk uses"""
+ROOM_MIN, ROOM_MAX, ROOM_GROWTH = 1 << 10, batches.SIZE, 8
+"""bytes to receive at once: what an idle connection keeps, and what bulk uses: all that
+the peer seals at once, so that no frame is cut, whose beginning would have to move"""
 READ_SIZE = 1 << 18
 """application bytes in one ``data_received`` at most"""
 
@@ -27,13 +29,15 @@ class Reading(Writing):
     """
 
     __slots__ = (
-        "_buffered", "_ended", "_eof", "_paused", "_pump_due", "_reader", "_room", "_watching",
-        "heard",
+        "_arrived", "_buffered", "_ended", "_eof", "_paused", "_pump_due", "_reader", "_room",
+        "_watching", "heard",
     )  # fmt: skip
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._room = ROOM_MIN
+        self._arrived = self._connection.opened + self._connection.buffered
+        """stream bytes received"""
         self._paused = False
         self._watching = False
         self._ended = False
@@ -111,8 +115,11 @@ class Reading(Writing):
             else:
                 self.heard = time.monotonic()
                 connection.received(count)
-                if count == self._room < ROOM_MAX:
+                self._arrived += count
+                if count == self._room:
                     self._room = min(self._room * ROOM_GROWTH, ROOM_MAX)
+                elif count < ROOM_MIN:
+                    self._room = ROOM_MIN  # the opener gives a large buffer back
         except (BlockingIOError, InterruptedError):
             return
         except (OSError, PyenoError) as error:
@@ -124,7 +131,8 @@ class Reading(Writing):
         """Give the protocol all there is, then the end."""
         try:
             while not (self._paused or self._closing) and self._deliver():
-                pass
+                if self._connection.opened == self._arrived and not self._connection.awaited:
+                    break
             if self._connection.owes and not self._closing:
                 self._flush()  # a rekey is answered at once (RFC 8548 section 3.8)
             if self._paused or self._closing or self._eof:
@@ -137,18 +145,20 @@ class Reading(Writing):
             self._fatal(error)
 
     def _deliver(self) -> int:
-        """One piece; 0 when no frame is left that can be opened."""
+        """One piece; 0 when no frame is left that can be opened, which also is when
+        what is wrong with the next one is told."""
         if self._buffered:
             return self._deliver_buffered()
         reader = None if self._reader is None else self._reader()
-        if reader is not None and reader.wanted:
-            data = self._connection.read(reader.wanted)
-            if data:
-                reader.hand(data)
-            return len(data)
-        data = self._connection.read(READ_SIZE)
+        if reader is None:
+            data = self._connection.read(READ_SIZE)
+        else:
+            data = self._connection.read(reader.wanted or reader.piece)
         if data:
-            self._call(self._protocol.data_received, data)
+            if reader is not None and reader.wanted:
+                reader.hand(data)
+            else:
+                self._call(self._protocol.data_received, data)
         return len(data)
 
     def _deliver_buffered(self) -> int:

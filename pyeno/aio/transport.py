@@ -17,6 +17,7 @@ from typing import Any
 from pyeno.aio.extra import extras
 from pyeno.aio.living import Living
 from pyeno.sockets.link import Link
+from pyeno.sockets.raw import BaseSocket, reset
 from pyeno.sockets.sock import Socket
 
 
@@ -56,5 +57,7 @@ class EnoTransport(Living):
             warnings.warn(
                 f"unclosed transport {self!r}", ResourceWarning, stacklevel=2, source=self
             )
-            self._link.abort()
-            self._sock.close()
+            reset(self._sock)
+            with contextlib.suppress(OSError):  # a collector has cut its weak reference
+                self._link.abort()
+            BaseSocket.close(self._sock)  # type: ignore[attr-defined]

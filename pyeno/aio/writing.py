@@ -23,6 +23,10 @@ COPIED = 1 << 16
 """sealed bytes without room that are copied, so that the buffer goes back"""
 JOINED = 1 << 16
 """bytes of small writes that are joined before they are sealed"""
+SMALL = 1 << 13
+"""bytes that are sealed sooner into bytes of their own than into the thread's buffer"""
+
+BYTES_LIKE = bytes, bytearray, memoryview
 
 # of idle connections, shared: an empty deque of its own takes 600 bytes
 _NONE: deque[memoryview] = deque()
@@ -63,20 +67,19 @@ class Writing(Ending):
         Raises RuntimeError after write_eof().  Data written to a connection
         that ended are dropped, as asyncio's own transports do.
         """
-        if not isinstance(data, bytes | bytearray | memoryview):
+        if not isinstance(data, BYTES_LIKE):
             raise TypeError(f"data: a bytes-like object is required, not {type(data).__name__}")
         if self._closing:
             return
         if self._fin_asked:
             raise RuntimeError("Cannot call write() after write_eof()")
-        view = memoryview(data).cast("B")
         if self._sealed or self._queue:
-            self._enqueue(view)
+            self._enqueue(memoryview(data).cast("B"))
         elif self._connection.owes:  # it precedes in the stream
-            self._enqueue(view)
+            self._enqueue(memoryview(data).cast("B"))
             self._flush()
-        else:
-            self._send_now(view)
+        elif self._send_now(data):
+            return
         self._maybe_pause_protocol()
 
     def writelines(self, list_of_data: Iterable[Buffer]) -> None:
@@ -151,45 +154,62 @@ class Writing(Ending):
             self._queue.append(view if isinstance(view.obj, bytes) else memoryview(bytes(view)))
             self._queued += len(view)
 
-    def _send_now(self, view: memoryview) -> None:
-        """With nothing waiting: most writes end here, in one system call."""
-        while view:
-            try:
+    def _send_now(self, data: Buffer) -> bool:
+        """With nothing waiting: most writes end here, in one system call; whether
+        nothing waits now."""
+        view = data if isinstance(data, bytes) else memoryview(data).cast("B")
+        try:
+            while view:
+                if len(view) <= SMALL:
+                    return self._send_small(view)
                 taken = self._seal_and_push(view)
-            except (OSError, PyenoError) as error:
-                self._fatal(error)
-                return
-            view = view[taken:]
-            if self._sealed:
-                self._enqueue(view)
-                self._await_room()
-                return
+                view = memoryview(view)[taken:]
+                if self._sealed:
+                    self._enqueue(view)
+                    self._await_room()
+                    return False
+        except (OSError, PyenoError) as error:
+            self._fatal(error)
+        return True
 
-    def _seal_and_push(self, view: memoryview, *, fin: bool = False) -> int:
-        """One batch; how much of ``view`` it carries."""
+    def _send_small(self, view: Buffer) -> bool:
+        sealed = self._connection.send(view)
+        sent = self._push(sealed)
+        if sent == len(sealed):
+            return True
+        self._sealed = memoryview(sealed)[sent:]
+        self._await_room()
+        return False
+
+    def _seal_and_push(self, data: Buffer, *, fin: bool = False) -> int:
+        """One batch; how much of ``data`` it carries."""
         batch = batches.take()
         try:
             whole = memoryview(batch)
-            taken, written = self._connection.seal_into(whole, view, fin=fin)
-            self._fin_sealed = fin and taken == len(view)
+            taken, written = self._connection.seal_into(whole, data, fin=fin)
+            self._fin_sealed = fin and taken == len(data)
             sent = self._push(whole[:written])
-            self._sealed = whole[sent:written]
-            if written - sent > COPIED:
-                self._batch = batch
-            elif sent < written:
-                self._sealed = memoryview(bytes(self._sealed))
+            if sent < written:
+                self._keep(batch, whole[sent:written])
         finally:
             if self._batch is None:
                 batches.give(batch)
         return taken
 
+    def _keep(self, batch: bytearray, sealed: memoryview) -> None:
+        """What the kernel did not take."""
+        if len(sealed) > COPIED:
+            self._sealed, self._batch = sealed, batch
+        else:
+            self._sealed = memoryview(bytes(sealed))
+
     def _sent(self, count: int) -> None:
-        self._sealed = self._sealed[count:]
+        self._sealed = self._sealed[count:] if count < len(self._sealed) else _NOTHING
         if not self._sealed and self._batch is not None:
             batches.give(self._batch)
             self._batch = None
 
-    def _push(self, sealed: memoryview) -> int:
+    def _push(self, sealed: Buffer) -> int:
         # the kernel's FIN belongs "on the segment containing the last byte of
         # the last frame" (section 3.7)
         flags = socket.MSG_MORE if self._fin_sealed else 0

@@ -282,6 +282,33 @@ def test_a_dropped_transport_is_reset(drive: Drive) -> None:
     drive(main)
 
 
+def test_an_abandoned_cycle_is_no_end_of_stream(drive: Drive) -> None:
+    """The collector cuts the link from its socket, and may close that first."""
+
+    async def main() -> None:
+        servers: list[Any] = []
+
+        class Remembering(Recorder):
+            def connection_made(self, transport: Any) -> None:
+                super().connection_made(transport)
+                servers.append(transport._on_lost.__self__)
+
+        async with by_hand(Remembering) as (peer, made):
+            a = await peer.agree()
+            await until(lambda: made)
+            made[0].transport._unwatch()
+            servers[0]._transports.clear()
+            made.clear()
+            with pytest.warns(ResourceWarning, match="unclosed") as seen:
+                gc.collect()
+            assert any("transport" in str(warning.message) for warning in seen)
+            await peer.reset()
+            with pytest.raises(TruncationError):
+                a.receive_eof()
+
+    drive(main)
+
+
 @pytest.mark.parametrize("end", ["close", "abort", "get_protocol"])
 def test_fork_leaves_the_connection_to_the_parent(drive: Drive, end: str) -> None:
     """The child's writes raise, its ends send nothing (RFC 8548 section 3.6)."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from wire.looping import FACTORIES, Driver
 from wire.netns import PREFIX, Wire, run, sweep
 from wire.peering import Field
 from wire.programs import Listen
@@ -109,6 +110,14 @@ def wire(_shared_wire: Wire) -> Wire:
     return _shared_wire
 
 
+@pytest.fixture(params=sorted(FACTORIES))
+def drive(request: pytest.FixtureRequest, wire: Wire) -> Iterator[Driver]:
+    """Runs coroutines on the standard loop, and on uvloop."""
+    driver = Driver(request.param, wire)
+    yield driver
+    assert not driver.complaints, driver.complaints
+
+
 @pytest.fixture(scope="session")
 def field(attached: Attached) -> Iterator[Field]:
     """pyeno's kernel TCP on one side of a TUN device, hosts that speak by the RFC opposite."""
@@ -175,6 +184,6 @@ def roomy(wire: Wire) -> Iterator[None]:
 
 
 __all__ = [
-    "Attached", "attached", "cgroup", "change", "echo", "elsewhere", "field", "keeper",
+    "Attached", "attached", "cgroup", "change", "drive", "echo", "elsewhere", "field", "keeper",
     "move_to", "roomy", "run", "token", "wire",
 ]  # fmt: skip

@@ -15,6 +15,7 @@ from wire.pairs import TIMEOUT, served
 
 import pyeno
 from pyeno import Config
+from pyeno.aio.reader import EnoStreamReader
 
 FACTORIES = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
@@ -28,12 +29,12 @@ class Driver:
         self.wire = wire
         self.complaints: list[dict[str, Any]] = []
 
-    def __call__(self, main: Callable[[], Awaitable[Any]]) -> Any:
+    def __call__(self, main: Callable[[], Awaitable[Any]], seconds: float = 5 * TIMEOUT) -> Any:
         async def whole() -> Any:
             asyncio.get_running_loop().set_exception_handler(
                 lambda _, context: self.complaints.append(context)
             )
-            return await asyncio.wait_for(main(), 5 * TIMEOUT)
+            return await asyncio.wait_for(main(), seconds)
 
         def run() -> Any:
             with asyncio.Runner(loop_factory=FACTORIES[self.name]) as runner:
@@ -57,13 +58,13 @@ class Driver:
                 server.abort_clients()
                 await server.wait_closed()
 
-    def streams(self, handler: Handler, config: Config | None = None) -> Any:
+    def streams(self, handler: Handler, config: Config | None = None, **options: Any) -> Any:
         """The same for a handler of streams."""
 
         def factory() -> asyncio.StreamReaderProtocol:
-            return asyncio.StreamReaderProtocol(asyncio.StreamReader(), handler)
+            return asyncio.StreamReaderProtocol(EnoStreamReader(), handler)
 
-        return self.server(factory, config)
+        return self.server(factory, config, **options)
 
 
 class Ending(asyncio.Protocol):
