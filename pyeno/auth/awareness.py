@@ -47,7 +47,7 @@ class NotAuthenticated:
 
 
 def unaware(connection: Any) -> NotAuthenticated | None:
-    """Why not to authenticate, None where both ends set a = 1."""
+    """Why not to authenticate, None where both ends set a = 1. [8547:10-2]"""
     info = info_of(connection)
     if not info.encrypted:
         return NotAuthenticated(WhyNot.NOT_ENCRYPTED, info.reason)

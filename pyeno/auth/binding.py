@@ -24,7 +24,8 @@ class ChannelBinding:
     session_id: bytes = field(repr=False)
 
     def of(self, role: Role) -> bytes:
-        """What host ``role`` puts into its proofs: ``tcp-eno``, the role, the session ID."""
+        """What host ``role`` puts into its proofs: ``tcp-eno``, the role, the session ID.
+        [8547:5.1-4]"""
         return NAME.encode() + role.value.encode() + self.session_id
 
     @property
@@ -42,7 +43,7 @@ class ChannelBinding:
 def info_of(connection: Any) -> Info:
     """The :class:`pyeno.Info` of whatever pyeno calls a connection: a Socket, an
     EnoStream, a transport, a StreamWriter, a (reader, writer), an Info."""
-    if isinstance(connection, tuple):
+    if isinstance(connection, tuple) and connection:
         connection = connection[-1]
     if hasattr(connection, "get_extra_info"):
         connection = connection.get_extra_info("eno")

@@ -83,12 +83,16 @@ class KeyFileError(ConfigError):
 
 TIMEOUT: Final = 15.0
 """Seconds for a whole authentication, as for the key exchange."""
+TIMEOUT_MAX: Final = 10**9
 
 
 def check_timeout(timeout: float | None) -> None:
     """Raise ConfigError for what is no time."""
-    if timeout is not None and not timeout > 0:
-        raise ConfigError(f"timeout: {timeout}; allowed: seconds above 0, or None for no limit")
+    if timeout is not None and not 0 < timeout <= TIMEOUT_MAX:
+        raise ConfigError(
+            f"timeout: {timeout}; allowed: seconds above 0, at most {TIMEOUT_MAX}, or None for "
+            "no limit"
+        )
 
 
 @contextlib.contextmanager

@@ -141,7 +141,7 @@ class Exchange(ABC):
         return self._authenticated()
 
     def statement(self, role: Role) -> bytes:
-        """What host ``role`` proves."""
+        """What host ``role`` proves. [8547:10-1]"""
         return b"".join(
             (
                 LABEL,

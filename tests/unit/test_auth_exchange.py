@@ -4,7 +4,7 @@ import hashlib
 import hmac
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from unit.proving import (
     IDENTITIES,
@@ -99,6 +99,7 @@ def test_what_is_said_with_identities(context: bytes) -> None:
 
 
 @both
+@settings(max_examples=40)
 @given(data=st.data())
 def test_bytes_may_come_in_any_pieces(method: str, data: st.DataObject) -> None:
     """And what the application sends afterwards is left to it."""
@@ -128,10 +129,62 @@ def test_wanted_is_never_more_than_the_protocol(method: str, share: int) -> None
     assert said == b"application" and a.unused_data == b""
 
 
+@both
+@settings(max_examples=40)
+@given(data=st.data())
+def test_both_ends_at_once_in_any_order(method: str, data: st.DataObject) -> None:
+    """Pieces of any size, each direction when it likes: both ends come to the same."""
+    ends = dict(zip(Role, couple(method), strict=True))
+    wire = dict.fromkeys(Role, b"")
+    while True:
+        for role, each in ends.items():
+            wire[role] += each.data_to_send()
+        ready = [role for role in Role if wire[role]]
+        if not ready:
+            break
+        role = data.draw(st.sampled_from(ready))
+        size = data.draw(st.integers(1, len(wire[role])))
+        ends[role.opposite].receive_data(wire[role][:size])
+        wire[role] = wire[role][size:]
+    assert all(each.done for each in ends.values())
+
+
+@both
+@given(data=st.data())
+def test_who_changes_anything_convinces_nobody(method: str, data: st.DataObject) -> None:
+    """Whatever somebody puts in place of some bytes: an end that accepts was sent what
+    the other end sent."""
+    ends = dict(zip(Role, couple(method), strict=True))
+    failed: set[Role] = set()
+    said, told = dict.fromkeys(Role, b""), dict.fromkeys(Role, b"")
+    moving = True
+    while moving:
+        moving = False
+        for role, each in ends.items():
+            sent = each.data_to_send()
+            if not sent or role.opposite in failed:
+                continue
+            moving = True
+            said[role] += sent
+            if data.draw(st.booleans()):
+                at = data.draw(st.integers(0, len(sent)))
+                put = data.draw(st.binary(max_size=8))
+                sent = sent[:at] + put + sent[at + len(put) :]
+            told[role] += sent
+            try:
+                ends[role.opposite].receive_data(sent)
+            except PeerNotAuthenticatedError:
+                failed.add(role.opposite)
+    for role, each in ends.items():
+        heard = told[role.opposite].removesuffix(each.unused_data)
+        assert not each.done or heard == said[role.opposite]
+
+
 # -- who is not believed -------------------------------------------------------------
 
 
 @both
+@pytest.mark.rfc("8547:5.1-4", "8547:10-1")
 def test_somebody_in_the_middle(method: str) -> None:
     """He relays every byte, but his two connections have two session IDs."""
     a, b = end(method, Role.A), end(method, Role.B, session_id=OTHER_ID)

@@ -350,6 +350,7 @@ def test_wrong_use_changes_nothing(tmp_path: Path) -> None:
             (lambda: authenticate_psk(a, "text" * 8), TypeError),
             (lambda: authenticate_psk(a, PSK, timeout=0), ConfigError),
             (lambda: authenticate_psk(a, PSK, timeout=-1), ConfigError),
+            (lambda: authenticate_psk(a, PSK, timeout=float("inf")), ConfigError),
             (lambda: authenticate_psk(a, PSK, timeout=float("nan")), ConfigError),
             (lambda: authenticate_ed25519(a, b"", known_hosts=tmp_path / "x"), TypeError),
             (lambda: authenticate_ed25519(a, identity, known_hosts=bad), KnownHostsError),

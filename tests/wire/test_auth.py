@@ -181,6 +181,7 @@ def found_out(done: list[Any]) -> None:
     assert ProofError in kinds and set(kinds) <= {ProofError, RefusedByPeerError}, done
 
 
+@pytest.mark.rfc("8547:5.1-4", "8547:10-1")
 def test_each_helper_finds_him_out(mallory: Mallory, helper: Callable[[Role], Call]) -> None:
     """He relays each message of the authentication unchanged; no application byte follows."""
     mallory.config = AWARE
@@ -312,6 +313,7 @@ def told(wire: Wire, active: Config, passive: Config) -> list[Any]:
     return ends.done
 
 
+@pytest.mark.rfc("8547:10-2")
 @pytest.mark.parametrize("active", [False, True])
 @pytest.mark.parametrize("passive", [False, True])
 def test_only_where_both_ends_are_aware(wire: Wire, active: bool, passive: bool) -> None:
