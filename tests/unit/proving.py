@@ -16,6 +16,7 @@ from pyeno.auth import (
 )
 from pyeno.auth.exchange import Exchange
 from pyeno.auth.keys import encode_public, raw_public
+from pyeno.auth.messages import Type, encode
 
 METHODS = ("psk", "ed25519")
 SESSION_ID = b"\x23" + bytes(range(32))
@@ -99,6 +100,12 @@ def end(
 def couple(method: str, **options: Any) -> tuple[Exchange, Exchange]:
     """Host A's and host B's."""
     return end(method, Role.A, **options), end(method, Role.B, **options)
+
+
+def owed_and(exchange: Exchange, data: bytes) -> bytes:
+    """What an end sends now, and ``data`` right behind its last message."""
+    owed = exchange.data_to_send()
+    return owed + data if owed.endswith(encode(Type.ACCEPT)) else owed
 
 
 def run(a: Exchange, b: Exchange) -> dict[Role, BaseException]:

@@ -10,7 +10,7 @@ import anyio
 import pytest
 from unit.looped import Drive, until
 from unit.played import listening_port
-from unit.proving import IDENTITIES, PSK, STRANGER, both_known
+from unit.proving import IDENTITIES, PSK, STRANGER, both_known, end, owed_and
 from unit.test_aio_stream import couple as enostreams
 
 import pyeno
@@ -23,6 +23,7 @@ from pyeno.auth import (
     PeerNotAuthenticatedError,
     ProofError,
     RefusedByPeerError,
+    channel_binding,
 )
 from pyeno.auth.aio import authenticate_ed25519, authenticate_psk, if_aware
 
@@ -109,15 +110,20 @@ def test_streams(drive: Drive, known: Path) -> None:
 
 
 def test_what_follows_at_once_is_left(drive: Drive) -> None:
-    """The peer's first data in the same frame as its last message, or behind it."""
+    """The peer's first data in the same frame as its last message, and behind it."""
 
     async def main() -> None:
         async with streams() as (a, b):
 
             async def far() -> None:
-                await authenticate_psk(b, PSK)
-                b[1].write(b"x" * 100_000)
-                b[1].write_eof()
+                reader, writer = b
+                other = end("psk", Role.B, session_id=channel_binding(b).session_id)
+                while not other.done:
+                    writer.write(owed_and(other, b"x" * 1000))
+                    if not other.done:
+                        other.receive_data(await reader.read(100))
+                writer.write(b"x" * 99_000)
+                writer.write_eof()
 
             await both(authenticate_psk(a, PSK), far())
             assert await a[0].read() == b"x" * 100_000

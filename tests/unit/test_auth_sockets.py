@@ -16,6 +16,7 @@ from unit.proving import (
     STRANGER,
     both_known,
     end,
+    owed_and,
     written,
 )
 
@@ -102,6 +103,22 @@ def test_both_ends_and_what_follows(method: Callable[..., Call]) -> None:
     if done[0].method == "ed25519":
         assert [each.name for each in done] == ["b.example", "a.example"]
         assert done[0].fingerprint == fingerprint(PUBLIC[Role.B])
+
+
+def test_what_follows_in_the_same_frame_is_left() -> None:
+    """The peer's last message and its first data come in one piece."""
+
+    def far(sock: pyeno.Socket) -> None:
+        other = end("psk", Role.B, session_id=sock.eno.session_id)
+        while not other.done:
+            sock.sendall(owed_and(other, b"first bytes"))
+            if not other.done:
+                other.receive_data(sock.recv(100))
+
+    with pair() as (a, b):
+        done = both(a, b, with_psk(), far)
+        assert done == [auth.Authenticated("psk"), None]
+        assert a.recv(100) == b"first bytes"
 
 
 def test_again_and_again(method: Callable[..., Call]) -> None:
