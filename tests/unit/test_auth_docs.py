@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ import scramp
 import scramp.core
 from unit.looped import Drive
 from unit.played import listening, listening_port, pair
-from unit.proving import IDENTITIES, PSK, both_known
+from unit.proving import IDENTITIES, PSK, SESSION_ID, both_known
 from unit.test_auth_keys import openssh, saved
 from unit.test_docs import quoted, rows, text
 
@@ -154,6 +155,23 @@ def test_scram_refuses(
         assert isinstance(done[0], scramp.ScramException)
         with pytest.raises(OSError, match="Bad file descriptor"):
             b.send(b"more")
+
+
+def test_by_hand(examples: dict[str, Any], tmp_path: Path) -> None:
+    """Over any transport, with a binding of its own."""
+    known = both_known(tmp_path / "known_hosts")
+    near, far = socket.socketpair()
+
+    def call(role: Role, sock: socket.socket, name: str | None) -> Any:
+        binding = auth.ChannelBinding(role, SESSION_ID)
+        pins = auth.Pins(known, name)
+        return examples["authenticate_by_hand"](
+            binding, IDENTITIES[role], pins, sock.sendall, sock.recv
+        )
+
+    with near, far, meanwhile(call, Role.B, far, "a.example") as done:
+        assert call(Role.A, near, None).name == "b.example"
+    assert done[0].name == "a.example"
 
 
 def test_every_error_is_explained() -> None:
