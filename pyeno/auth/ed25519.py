@@ -5,11 +5,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PrivateKey,
     Ed25519PublicKey,
 )
+from nacl.bindings import crypto_core_ed25519_is_valid_point
 
 from pyeno.auth.binding import ChannelBinding
+from pyeno.auth.errors import MessageError
 from pyeno.auth.exchange import Authenticated, Exchange, bad_proof
 from pyeno.auth.keys import fingerprint, raw_public
-from pyeno.auth.messages import Hello, Method
+from pyeno.auth.messages import KEY_OFFSET, Hello, Method
 from pyeno.auth.pins import Pins
 from pyeno.tcpcrypt.schemes import Randomness
 from pyeno.tcpcrypt.system import SYSTEM
@@ -46,6 +48,12 @@ class Ed25519Exchange(Exchange):
         super().__init__(binding, raw_public(private_key.public_key()), context, randomness)
 
     def _meet(self, hello: Hello) -> None:
+        # of a point of small order anybody can make signatures, without a private key
+        if not crypto_core_ed25519_is_valid_point(hello.key):
+            raise MessageError(
+                f"HELLO: public key at offset {KEY_OFFSET} is no Ed25519 key; connection reset",
+                KEY_OFFSET,
+            )
         self._name, self._new = self._pins.judge(hello.key)
         self._key = hello.key
 

@@ -27,6 +27,7 @@ NONCE_LEN: Final = 32
 _HEADER: Final = struct.Struct(">4sBBH")
 HEADER_LEN: Final = _HEADER.size
 _PREFIX: Final = struct.Struct(">BB")
+KEY_OFFSET: Final = HEADER_LEN + _PREFIX.size + NONCE_LEN
 _ABORTED: Final = "connection reset"
 
 

@@ -235,6 +235,16 @@ def test_a_known_public_key_without_its_private_one() -> None:
         a.receive_data(b.data_to_send())
 
 
+@pytest.mark.parametrize("key", [b"\1" + bytes(31), bytes(32), b"\xff" * 32])
+def test_keys_for_which_anybody_can_sign(key: bytes) -> None:
+    """The neutral point "signs" everything: never judged, let alone pinned."""
+    a = end("ed25519", Role.A, pins=InMemory(STRANGER, new=True))
+    a._pins.known.add(key)
+    with pytest.raises(MessageError, match="public key at offset 42 is no Ed25519 key"):
+        a.receive_data(B_HELLO["ed25519"][:42] + key)
+    assert a.data_to_send() == b"" and not a._pins.pinned
+
+
 @pytest.mark.parametrize("good", [True, False])
 def test_a_key_is_pinned_only_once_it_is_proved(good: bool) -> None:
     pins = InMemory(IDENTITIES[Role.B], new=True)
