@@ -235,7 +235,9 @@ def test_a_known_public_key_without_its_private_one() -> None:
         a.receive_data(b.data_to_send())
 
 
-@pytest.mark.parametrize("key", [b"\1" + bytes(31), bytes(32), b"\xff" * 32])
+@pytest.mark.parametrize(
+    "key", [b"\1" + bytes(31), bytes(32), b"\xff" * 32], ids=["neutral", "order 4", "no point"]
+)
 def test_keys_for_which_anybody_can_sign(key: bytes) -> None:
     """The neutral point "signs" everything: never judged, let alone pinned."""
     a = end("ed25519", Role.A, pins=InMemory(STRANGER, new=True))
