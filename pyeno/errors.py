@@ -43,7 +43,7 @@ class RemoteProtocolError(PyenoError, ConnectionError):
 
 
 class AuthenticationError(RemoteProtocolError):
-    """A frame failed authentication (RFC 8548 section 3.6)."""
+    """A frame failed authentication (RFC 8548 section 3.6); in :mod:`pyeno.auth`, the peer."""
 
 
 class TruncationError(RemoteProtocolError):

@@ -5,6 +5,7 @@ Sends standard input, prints what comes back, ends when both streams have."""
 import argparse
 import socket
 
+from pyeno.cli.authentication import Authenticate, authentication_from
 from pyeno.cli.options import add_config_arguments, config_from, far_address, seconds
 from pyeno.cli.session import Session, stdio
 from pyeno.config import Config
@@ -19,17 +20,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--timeout", type=seconds, metavar="SECONDS", help="for connecting and for each wait"
     )
     add_config_arguments(parser)
+    parser.add_argument(
+        "--trust-on-first-use", action="store_true",
+        help="add the key of a HOST that has none to --known-hosts",
+    )  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
     """0 if the peer ended its stream properly."""
-    session = _open(options, config_from(options))
+    authenticate = authentication_from(options, *options.address)
+    session = _open(options, config_from(options), authenticate)
     well = session.run(stdio)
     session.report(options.json)
     return 0 if well else 1
 
 
-def _open(options: argparse.Namespace, config: Config) -> Session:
+def _open(
+    options: argparse.Namespace, config: Config, authenticate: Authenticate | None
+) -> Session:
     """Try each address of the host; a connection that fails in its key exchange is
     reported, a host that cannot be reached raises OSError."""
     host, port = options.address
@@ -37,7 +45,7 @@ def _open(options: argparse.Namespace, config: Config) -> Session:
     for family, *_, target in socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM):
         sock = Socket(family, socket.SOCK_STREAM, config=config)
         sock.settimeout(options.timeout)
-        session = Session(sock, target)
+        session = Session(sock, target, authenticate)
         try:
             sock.connect(target)
         except (RemoteProtocolError, EncryptionRequiredError) as error:

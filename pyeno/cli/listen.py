@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 
+from pyeno.cli.authentication import Authenticate, authentication_from
 from pyeno.cli.options import add_config_arguments, address, config_from, family_of
 from pyeno.cli.session import Session, echo, peer_name, sink, stdio
 from pyeno.sockets import Socket, create_server
@@ -24,12 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     service.add_argument("--sink", action="store_true", help="drop what comes in")
     parser.add_argument("--once", action="store_true", help="end after the first connection")
     add_config_arguments(parser)
+    parser.set_defaults(trust_on_first_use=False)
 
 
 def run(options: argparse.Namespace) -> int:
     """Serve until interrupted, or once; 1 if that one connection ended badly."""
     host, port = options.address
     family = family_of(host)
+    authenticate = authentication_from(options)
     listener = create_server(
         (host, port),
         family=family,
@@ -42,26 +45,30 @@ def run(options: argparse.Namespace) -> int:
                 f"listening on {peer_name(listener.getsockname())}", file=sys.stderr, flush=True
             )
         if options.once or not (options.echo or options.sink):
-            return _serve(options, *listener.accept())
+            return _serve(options, authenticate, *listener.accept())
         with contextlib.suppress(KeyboardInterrupt):
-            _serve_all(options, listener)
+            _serve_all(options, authenticate, listener)
     return 0
 
 
-def _serve(options: argparse.Namespace, sock: Socket, peer: object) -> int:
+def _serve(
+    options: argparse.Namespace, authenticate: Authenticate | None, sock: Socket, peer: object
+) -> int:
     service = echo if options.echo else sink if options.sink else stdio
-    session = Session(sock, peer)
+    session = Session(sock, peer, authenticate)
     well = session.run(service)
     session.report(options.json)
     return 0 if well else 1
 
 
-def _serve_all(options: argparse.Namespace, listener: Socket) -> None:
+def _serve_all(
+    options: argparse.Namespace, authenticate: Authenticate | None, listener: Socket
+) -> None:
     places = threading.BoundedSemaphore(CONNECTIONS_MAX)
 
     def serve(sock: Socket, peer: object) -> None:
         try:
-            _serve(options, sock, peer)
+            _serve(options, authenticate, sock, peer)
         finally:
             places.release()
 

@@ -5,6 +5,7 @@ import socket
 from typing import Any
 
 from pyeno import tep
+from pyeno.cli.authentication import add_authentication_arguments
 from pyeno.config import Config, aead_names
 from pyeno.constants import RESUME_NONCE_MAX
 
@@ -98,6 +99,7 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
         help="reset the connection of a peer that was silent for SECONDS and does not answer "
         "a rekeying in TIMEOUT (default: as long again)",
     )  # fmt: skip
+    add_authentication_arguments(parser)
     parser.add_argument(
         "--json", action="store_true",
         help="print one object per connection on standard error when it ends",
@@ -122,6 +124,7 @@ def policy_from(options: argparse.Namespace) -> Config:
 def config_from(options: argparse.Namespace) -> Config:
     """The Config that all these arguments mean; raises ConfigError."""
     return policy_from(options).but(
+        require=options.require or bool(options.psk_file or options.identity),
         role_b=options.role_b,
         resume=not options.no_resume,
         cache=not options.no_cache,

@@ -7,10 +7,14 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from pyeno.cli.authentication import Authenticate
 from pyeno.errors import AuthenticationError, PyenoError, TruncationError
 from pyeno.sockets import Socket
+
+if TYPE_CHECKING:
+    from pyeno.auth import Authenticated
 
 CHUNK = 1 << 18
 IDLE_SECONDS, POLL_SECONDS = 2.0, 0.25
@@ -28,8 +32,12 @@ def peer_name(peer: Any) -> str:
 class Session:
     """Counts what passes and keeps the reason for the end."""
 
-    def __init__(self, sock: Socket, peer: Any) -> None:
+    def __init__(
+        self, sock: Socket, peer: Any, authenticate: Authenticate | None = None
+    ) -> None:
         self.sock = sock
+        self.authenticated: Authenticated | None = None
+        self._authenticate = authenticate
         self.peer = peer_name(peer)
         self.bytes_in = 0
         self.bytes_out = 0
@@ -52,6 +60,8 @@ class Session:
         if not self.error:
             try:
                 self.sock.do_handshake()
+                if self._authenticate is not None:
+                    self.authenticated = self._authenticate(self.sock)
                 serve(self)
             except (OSError, PyenoError) as error:
                 self.failed(error)
@@ -81,6 +91,7 @@ class Session:
         fields = {
             "peer": self.peer,
             **self.info.as_dict(),
+            "authenticated": self.authenticated and self.authenticated.as_dict(),
             "bytes_in": self.bytes_in,
             "bytes_out": self.bytes_out,
             "end": self.end,

@@ -18,7 +18,10 @@ PACKAGE = ROOT / "pyeno"
 STAGES = {"option", "negotiation", "handshake", "keyschedule", "framer"}
 TWINS = ("pyeno._native", "pyeno._pure")
 STAGE_PACKAGES = {"pyeno", "pyeno.tcpcrypt", *TWINS}
-DOES_IO = {"doctor", "sockets", "aio", "relay", "kernel", "cli", "demo", "bench", "__main__"}
+DOES_IO = {
+    "doctor", "sockets", "aio", "auth.aio", "auth.known_hosts", "relay", "kernel", "cli",
+    "demo", "bench", "__main__",
+}  # fmt: skip
 IO_MODULES = {
     "asyncio", "fcntl", "http", "multiprocessing", "select", "selectors", "signal",
     "socket", "socketserver", "subprocess", "urllib",
@@ -30,7 +33,7 @@ LAYERS: tuple[set[str], ...] = (
     {"tep", "tcpcrypt", "tls", "config", "events"},
     {"connection"},
     {"kernel", "attach", "doctor", "mounts", "sockets", "aio"},
-    {"relay"},
+    {"auth", "relay"},
     {"cli", "demo", "bench", "__main__"},
 )
 
@@ -106,7 +109,8 @@ def faults(name: str, imports: set[str]) -> list[str]:
             found.append(f"{name} (layer {layer}) imports {other} (layer {above})")
         if layer is not None and layer < len(LAYERS) - 1 and other == "pyeno":
             found.append(f"{name}: imports the package itself, which imports everything")
-        does_io = set(name.split(".")[1:2]) <= DOES_IO and name != "pyeno"
+        below = name.split(".", 1)[-1]
+        does_io = not DOES_IO.isdisjoint((below, below.split(".")[0]))
         if other.split(".")[0] in IO_MODULES and not does_io:
             found.append(f"{name}: imports {other}, but I/O is in {sorted(DOES_IO)} only")
     return found
@@ -148,6 +152,9 @@ def test_compiled_stages_too(stem: str) -> None:
         ("pyeno.constants", "import pyeno.option", "layer"),
         ("pyeno.option", "import pyeno", "the package itself"),
         ("pyeno.sockets", "import pyeno.cli.main", "layer"),
+        ("pyeno.aio", "from pyeno.auth import aio", "layer"),
+        ("pyeno.auth.psk", "import socket", "I/O is in"),
+        ("pyeno.auth.aio", "import asyncio, pyeno.sockets.info", None),
         ("pyeno.sockets", "import socket, pyeno.connection, pyeno.kernel", None),
         ("pyeno.connection", "from pyeno import option, negotiation", None),
         ("pyeno.option", "from pyeno._pure.option import parse", None),

@@ -1,0 +1,108 @@
+"""Keys in files, and public keys in words.
+
+Ed25519 keys are OpenSSH's (``ssh-keygen -t ed25519``), pre-shared ones
+hexadecimal digits (``openssl rand -hex 32``).
+"""
+
+import base64
+import hashlib
+import os
+import re
+import stat
+from os import PathLike
+from pathlib import Path
+from typing import Final
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_ssh_private_key,
+    load_ssh_public_key,
+)
+
+from pyeno.auth.errors import KeyFileError
+from pyeno.auth.psk import KEY_MIN
+
+ALGORITHM: Final = "ssh-ed25519"
+FILE_MAX: Final = 1 << 16
+_HEX: Final = re.compile(rb"\s*([0-9A-Fa-f]+)\s*")
+
+
+def raw_public(key: Ed25519PublicKey) -> bytes:
+    """Its 32 bytes (RFC 8032 section 5.1.5)."""
+    return key.public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
+def encode_public(key: bytes) -> str:
+    """``ssh-ed25519 AAAA…``, as in ``.pub`` files (RFC 4253 section 6.6, RFC 8709)."""
+    public = Ed25519PublicKey.from_public_bytes(key)
+    return public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+
+
+def parse_public(text: str) -> bytes:
+    """The inverse; raises ValueError."""
+    try:
+        public = load_ssh_public_key(text.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        public = None
+    if not isinstance(public, Ed25519PublicKey):
+        raise ValueError(f"no {ALGORITHM} public key in base64")
+    return raw_public(public)
+
+
+def fingerprint(key: bytes) -> str:
+    """``SHA256:…`` of a public key, as ``ssh-keygen -l`` writes it."""
+    blob = base64.b64decode(encode_public(key).split()[1])
+    digest = base64.b64encode(hashlib.sha256(blob).digest()).decode()
+    return f"SHA256:{digest.rstrip('=')}"
+
+
+def load_identity(path: str | PathLike[str]) -> Ed25519PrivateKey:
+    """The Ed25519 private key of an OpenSSH file that is not encrypted.
+
+    Raises KeyFileError for what is none, or can be read by others; OSError.
+    """
+    data = _read_secret(path)
+    try:
+        key = load_ssh_private_key(data, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise KeyFileError(
+            f"{path}: no Ed25519 private key of OpenSSH's, or an encrypted one; make one: "
+            "ssh-keygen -t ed25519 -N ''"
+        )
+    return key
+
+
+def load_psk(path: str | PathLike[str]) -> bytes:
+    """A pre-shared key: hexadecimal digits, two a byte, 16 bytes or more.
+
+    Raises KeyFileError for what is none, or can be read by others; OSError.
+    """
+    found = _HEX.fullmatch(_read_secret(path))
+    if found is None or len(found[1]) % 2 or len(found[1]) < 2 * KEY_MIN:
+        raise KeyFileError(
+            f"{path}: no pre-shared key, which is {2 * KEY_MIN} hexadecimal digits or more, "
+            "two for each byte, and nothing else; make one: openssl rand -hex 32"
+        )
+    return bytes.fromhex(found[1].decode())
+
+
+def _read_secret(path: str | PathLike[str]) -> bytes:
+    """The contents of a file that only its owner can read."""
+    with Path(path).open("rb") as file:
+        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+        if mode & 0o077:
+            raise KeyFileError(
+                f"{path}: others may use this file (mode {mode:04o}): chmod 600 {path}"
+            )
+        data = file.read(FILE_MAX + 1)
+    if len(data) > FILE_MAX:
+        raise KeyFileError(f"{path}: more than {FILE_MAX} bytes, so no key; check the path")
+    return data
