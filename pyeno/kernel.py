@@ -78,6 +78,9 @@ def _off(reason: Reason) -> Result:
     return Result(State.OFF, reason, Role.A, 0, False, 0, False, b"")
 
 
+_STATES: Final = {int(state): state for state in State}
+_REASONS: Final = {int(reason): reason for reason in Reason}  # quicker than Reason()
+
 NOT_CONFIGURED: Final = _off(Reason.NOT_CONFIGURED)
 UNAVAILABLE: Final = _off(Reason.UNAVAILABLE)
 NO_ENTROPY: Final = _off(Reason.NO_ENTROPY)
@@ -163,8 +166,8 @@ def result(sock: socket.socket) -> Result:
     )
     transcript, original_b, tag = rest
     return Result(
-        State(state),
-        Reason(reason),
+        _STATES[state],
+        _REASONS[reason],
         Role.B if role else Role.A,
         tep_byte,
         bool(peer_aware),

@@ -40,20 +40,21 @@ class Caching:
         self._config = config
         self._keeps = config.cache
 
-    def resume(self, sock: socket.socket, connection: TepConnection) -> None:
-        """Give a resumed connection its secret.
+    def resume(self, sock: socket.socket, connection: TepConnection) -> bool:
+        """Give a resumed connection its secret; whether it is one.
 
         Raises LocalProtocolError where another process took it, KernelError where
         the kernel cannot be asked any more.
         """
         result = self._result
         if not result.resumed or connection.established:
-            return
+            return False
         session = _take(descriptor(sock), self._outcome, result)
         try:
             connection.resume(session)
         finally:
             session.wipe()
+        return True
 
     def put(self, sock: socket.socket, connection: TepConnection) -> None:
         """Cache what a later connection may resume; without it all the same.

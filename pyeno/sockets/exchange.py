@@ -35,25 +35,27 @@ class Exchange(Mortal, ABC):
     [8548:3.6-4, 3.6-5]
     """
 
+    _deadline: float | None = None
+    _unsent = b""
+    _oob = 0
+    """MSG_OOB while ``_unsent`` ends with urgent data, for the peer's SIGURG"""
+    caching: Caching | None = None
+    """the connection's part in the session cache, where its TEP may have one"""
+
     def __init__(
         self,
         sock: socket.socket,
         connection: TepConnection,
         handshake_timeout: float,
         keepalive: tuple[float, float] | None = None,
+        ack: HeldAck | None = None,
     ) -> None:
         super().__init__(sock, connection)
+        self.ack = ack or HeldAck()
         self.reading = threading.Lock()
         self.writing = threading.Lock()
         self._handshake_timeout = handshake_timeout
-        self._deadline: float | None = None
         self._liveness = None if keepalive is None else Liveness(*keepalive)
-        self._unsent = b""
-        self._oob = 0
-        """MSG_OOB while ``_unsent`` ends with urgent data, for the peer's SIGURG"""
-        self.caching: Caching | None = None
-        """the connection's part in the session cache, where its TEP may have one"""
-        self.ack = HeldAck()
 
     @abstractmethod
     def attend(self) -> bool:
@@ -73,16 +75,10 @@ class Exchange(Mortal, ABC):
         with self.reading, self.writing:
             self.check()
             forks.keep(self)
-            now, timeout = time.monotonic(), self._sock.gettimeout()
-            until = None if timeout is None else now + timeout
-            if self._deadline is None:  # the peer's time runs once we take part
-                self._deadline = now + self._handshake_timeout
             try:
                 self._resume_session()
-                while not self.connection.established:
-                    self._flush()
-                    self._await_init(self._deadline, until)
-                    self._receive_init()
+                if not self.connection.established:
+                    self._exchange_keys()
                 self._publish()
                 self._flush()
                 if self._liveness is not None:
@@ -90,12 +86,23 @@ class Exchange(Mortal, ABC):
             except RemoteProtocolError as error:
                 raise self.fail(error) from None
 
+    def _exchange_keys(self) -> None:
+        now, timeout = time.monotonic(), self._sock.gettimeout()
+        until = None if timeout is None else now + timeout
+        if self._deadline is None:  # the peer's time runs once we take part
+            self._deadline = now + self._handshake_timeout
+        while not self.connection.established:
+            self._flush()
+            self._await_init(self._deadline, until)
+            self._receive_init()
+
     def _resume_session(self) -> None:
         """In the place of the key exchange (RFC 8548 section 3.5). [8548:3.2-5, 3.2-6]"""
         if self.caching is None:
             return
         try:
-            self.caching.resume(self._sock, self.connection)
+            if self.caching.resume(self._sock, self.connection):
+                self.ack.resumed()
         except LocalProtocolError as error:
             if self._was_reset():  # the kernel wiped the secret with the connection
                 raise self.lose() from None
@@ -172,12 +179,18 @@ class Exchange(Mortal, ABC):
 
     def _drain(self, deadline: float | None, flags: int = 0) -> None:
         """As _flush(), but waits for room until ``deadline`` at most."""
+        # send() itself would wait where the socket has a timeout
+        waits = bool(self._sock.gettimeout())
         while True:
             while self._unsent:
-                if not ready(self._sock, select.POLLOUT):
+                if waits and not ready(self._sock, select.POLLOUT):
                     wait(self._sock, select.POLLOUT, deadline)
-                sent = self._push(self._unsent, flags | socket.MSG_DONTWAIT)
-                self._unsent = self._unsent[sent:]
+                try:
+                    sent = self._push(self._unsent, flags | socket.MSG_DONTWAIT)
+                except BlockingIOError:
+                    waits = True
+                else:
+                    self._unsent = self._unsent[sent:]
             self._oob = 0
             self._unsent = self.connection.data_to_send()
             if not self._unsent:

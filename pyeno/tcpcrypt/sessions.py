@@ -12,7 +12,15 @@ it sends with follow its role in the original session, whatever it is today.
 """
 
 from pyeno._values import Outcome, Suboption
-from pyeno.constants import ENO_GLT, K_LEN, RESUME_HALF_LEN, RESUME_NONCE_MAX, Aead, Role
+from pyeno.constants import (
+    AEADS,
+    ENO_GLT,
+    K_LEN,
+    RESUME_HALF_LEN,
+    RESUME_NONCE_MAX,
+    Aead,
+    Role,
+)
 from pyeno.errors import LocalProtocolError
 from pyeno.option import parse
 from pyeno.tcpcrypt.agreement import Secret
@@ -32,14 +40,12 @@ class Session:
     def __init__(
         self, tep: int, aead: int, original_role: Role, identifier: bytes, ss: Secret
     ) -> None:
-        for what, got, need in (
-            ("identifier", len(identifier), 2 * RESUME_HALF_LEN),
-            ("ss", len(ss), K_LEN),
-        ):
-            if got != need:
-                raise ValueError(f"{what} has {got} bytes; {need} are needed")
+        if len(identifier) != 2 * RESUME_HALF_LEN:
+            raise _wrong_length("identifier", len(identifier), 2 * RESUME_HALF_LEN)
+        if len(ss) != K_LEN:
+            raise _wrong_length("ss", len(ss), K_LEN)
         self.tep = tep & ENO_GLT
-        self.aead = Aead(aead)
+        self.aead = AEADS.get(aead) or Aead(aead)
         self.original_role = original_role
         self.identifier = identifier
         self.ss = ss
@@ -129,13 +135,23 @@ class Session:
         self.ss.wipe()
 
 
+def _wrong_length(what: str, got: int, need: int) -> ValueError:
+    return ValueError(f"{what} has {got} bytes; {need} are needed")
+
+
+def _data_of(tep: int, option: bytes) -> bytes:
+    for suboption in parse(option).teps:
+        if suboption.tep == tep:
+            return suboption.data
+    raise LocalProtocolError(f"resume: an option without TEP 0x{tep:02x} was negotiated")
+
+
 def _by_original_role(outcome: Outcome, original_role: Role) -> tuple[bytes, bytes]:
     """The data of both resumption suboptions: of the original host A, then of B."""
     if not outcome.resumed:
         raise LocalProtocolError("resume: the negotiation asks for a fresh key exchange")
     size = outcome.transcript[1]  # host A's option comes first (RFC 8547 section 4.8)
-    of_a, of_b = (
-        next(sub.data for sub in parse(option).teps if sub.tep == outcome.tep_byte & ENO_GLT)
-        for option in (outcome.transcript[:size], outcome.transcript[size:])
-    )
+    tep = outcome.tep_byte & ENO_GLT
+    of_a = _data_of(tep, outcome.transcript[:size])
+    of_b = _data_of(tep, outcome.transcript[size:])
     return (of_a, of_b) if outcome.role is original_role else (of_b, of_a)

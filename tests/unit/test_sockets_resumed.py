@@ -16,7 +16,7 @@ from pyeno import Config, Role, kernel
 from pyeno._values import Outcome
 from pyeno.constants import State
 from pyeno.errors import KernelError, LocalProtocolError, NotEncryptedError
-from pyeno.sockets import caching
+from pyeno.sockets import acks, caching
 from pyeno.sockets.acks import HeldAck
 from pyeno.tcpcrypt import agreement
 from pyeno.tcpcrypt.sessions import Session
@@ -213,44 +213,57 @@ def test_closed_without_use(ends: Ends) -> None:
         a.recv(9)
 
 
-class Counting(socket.socket):
+@pytest.fixture
+def quickacks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The values that TCP_QUICKACK was given."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls: list[int] = []
-
-    def setsockopt(self, *args: object) -> None:  # type: ignore[override]
-        self.calls.append(args[2])  # type: ignore[arg-type]
+    values: list[int] = []
+    monkeypatch.setattr(acks, "_setsockopt", lambda *args: values.append(args[3]))
+    return values
 
 
-def test_the_held_acknowledgment_is_released_once() -> None:
-    with Counting() as sock:
+def test_the_held_acknowledgment_is_released_once(quickacks: list[int]) -> None:
+    with socket.socket() as sock:
         ack = HeldAck()
         ack.release(sock)
         ack.hold(sock)
         ack.release(sock)
         ack.release(sock)
-        assert sock.calls == [0, 1]
+        assert quickacks == [0, 1]
 
 
-def test_who_has_the_descriptor_already_may_wait_with_it() -> None:
+def test_who_has_the_descriptor_already_may_wait_with_it(quickacks: list[int]) -> None:
     """As an epoll that knew the socket before it connected."""
-    with Counting() as sock:
+    with socket.socket() as sock:
         ack = HeldAck()
         ack.asked(sock)
         ack.hold(sock)
-        assert not ack.held and not sock.calls
+        assert not ack.held and not quickacks
 
 
-def test_acknowledgments_are_quick_until_the_application_has_sent() -> None:
-    with Counting() as sock:
+def test_acknowledgments_are_quick_until_the_application_has_sent(
+    quickacks: list[int],
+) -> None:
+    with socket.socket() as sock:
         ack = HeldAck()
         ack.hold(sock)
         for established in (False, True, True):  # Init1, then frames
             ack.sent(sock, established=established)
             assert not ack.held
-        assert sock.calls == [0, 1, 1]
+        assert quickacks == [0, 1, 1]
+
+
+@pytest.mark.parametrize(("held", "calls"), [(True, [0, 1]), (False, [])])
+def test_a_resumed_session_has_no_init_messages_to_make_up_for(
+    held: bool, calls: list[int], quickacks: list[int]
+) -> None:
+    with socket.socket() as sock:
+        ack = HeldAck()
+        if held:
+            ack.hold(sock)
+        ack.resumed()
+        for _ in range(2):
+            ack.sent(sock, established=True)
+        assert quickacks == calls
 
 
 def test_who_asks_for_the_descriptor_may_wait_with_it(ends: Ends) -> None:
