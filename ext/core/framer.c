@@ -139,9 +139,10 @@ size_t opener_make_room(struct opener *o, size_t len)
 void opener_move(struct opener *o, uint8_t *buffer, size_t capacity)
 {
 	uint8_t *old = o->buffer;
-	size_t used = o->end;
+	size_t used = o->used;
 
 	opener_pack(o, buffer);
+	o->used = o->end;
 	if (old)
 		wipe(old, used);
 	o->buffer = buffer;
@@ -162,6 +163,8 @@ static void opener_fault(struct opener *o, enum fault fault, size_t clen)
 void opener_commit(struct opener *o, size_t len)
 {
 	o->end += len;
+	if (o->end > o->used)
+		o->used = o->end;
 	if (o->fault)
 		o->end = o->at;
 	else if (o->finp && len)
@@ -389,11 +392,11 @@ void opener_open_ahead(struct opener *o)
 void opener_wipe(struct opener *o)
 {
 	if (o->buffer)
-		wipe(o->buffer, o->capacity);
+		wipe(o->buffer, o->used);
 	aead_wipe(&o->aead);
 	aead_wipe(&o->next);
 	o->buffer = NULL;
 	o->urgent_byte = 0;
-	o->capacity = o->ready = o->ready_end = o->at = o->end = 0;
+	o->capacity = o->used = o->ready = o->ready_end = o->at = o->end = 0;
 	o->rekey_wanted = 0;
 }

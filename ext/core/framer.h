@@ -74,6 +74,7 @@ struct opener {
 	struct aead aead, next; /* next.small.ops is NULL: no key supplied */
 	uint8_t *buffer;	/* the caller's */
 	size_t capacity;
+	size_t used; /* bytes of it that ever held anything */
 	size_t ready, ready_end, at, end;
 	uint64_t offset;       /* of buffer[at] in the TCP stream */
 	uint64_t app_offset;   /* of buffer[ready_end] in the application stream */
