@@ -34,6 +34,8 @@ TCP_ENO_CONFIG: Final = TCP_ENO_BASE + 14
 TCP_ENO_SESSION_PUT: Final = TCP_ENO_BASE + 15
 TCP_ENO_SESSION_TAKE: Final = TCP_ENO_BASE + 16
 TCP_ENO_SESSION_FLUSH: Final = TCP_ENO_BASE + 17
+TCP_ENO_RESULT_TAKE: Final = TCP_ENO_BASE + 18
+TCP_ENO_ESTABLISHED: Final = TCP_ENO_BASE + 19
 
 ABI_VERSION: Final = 2
 OPTION_ROOM: Final = 40
@@ -45,7 +47,8 @@ TOKEN_LEN: Final = 8
 NONCE_MAX: Final = 8
 """bytes of a resumption nonce at most (RFC 8548 section 3.5)"""
 
-_RESULT = struct.Struct("=8B80sBxH4x")
+_RESULT = struct.Struct("=8B80sB?H4x")
+RESULT_LEN: Final = _RESULT.size
 _NO_RESUMPTION = 0xFF
 # UDP and foreign kernels; MPTCP answers for itself where nothing is attached
 _NO_ENO = (errno.ENOPROTOOPT, errno.EOPNOTSUPP)
@@ -72,6 +75,8 @@ class Result(NamedTuple):
     """this host's in the original session; void unless ``resumed``"""
     tag: int = 0
     """what was put with the session: tcpcrypt's AEAD; void unless ``resumed``"""
+    given: bool = False
+    """by TCP_ENO_RESULT_TAKE: the session's secret follows"""
 
 
 def _off(reason: Reason) -> Result:
@@ -161,10 +166,15 @@ def result(sock: socket.socket) -> Result:
         if error.errno in _NO_ENO:
             return UNAVAILABLE
         raise
+    return parse_result(value)
+
+
+def parse_result(value: bytes) -> Result:
+    """What TCP_ENO_RESULT gave, or TCP_ENO_RESULT_TAKE before the secret."""
     state, reason, tep_byte, role, peer_aware, self_aware, resumed, size, *rest = (
         _RESULT.unpack(value.ljust(_RESULT.size, b"\0"))  # version 1 gives 88 bytes
     )
-    transcript, original_b, tag = rest
+    transcript, original_b, given, tag = rest
     return Result(
         _STATES[state],
         _REASONS[reason],
@@ -176,6 +186,7 @@ def result(sock: socket.socket) -> Result:
         transcript[:size],
         Role.B if original_b else Role.A,
         tag,
+        given,
     )
 
 

@@ -23,6 +23,8 @@ from pyeno.sockets.keepalive import Liveness
 from pyeno.sockets.raw import BaseSocket, ready, wait
 from pyeno.tep import TepConnection
 
+# plain numbers: "|" of two flags makes an enumeration's member, slower than the system call
+_DONTWAIT = int(socket.MSG_DONTWAIT)
 _recv_into = BaseSocket.recv_into  # type: ignore[attr-defined]
 _send = BaseSocket.send  # type: ignore[attr-defined]
 
@@ -112,13 +114,14 @@ class Exchange(Mortal, ABC):
             raise self.fail(error) from None
 
     def _publish(self) -> None:
-        """Tell the host's own tools the session ID, and cache the next session: before
-        the last Init message goes, so that the peer may resume at once.  Without
-        either all the same."""
+        """Before the last Init message goes, so that the peer may resume at once."""
         if self.caching is not None:
-            self.caching.put(self._sock, self.connection)
-        with contextlib.suppress(OSError):
-            kernel.set_session_id(self._sock, self.connection.session_id)
+            self.caching.publish(self._sock, self.connection)
+
+    def _wipe(self) -> None:
+        if self.caching is not None:
+            self.caching.wipe()
+        super()._wipe()
 
     def _await_init(self, deadline: float, until: float | None) -> None:
         """Until there is something to read; what came in time is read however late."""
@@ -186,7 +189,7 @@ class Exchange(Mortal, ABC):
                 if waits and not ready(self._sock, select.POLLOUT):
                     wait(self._sock, select.POLLOUT, deadline)
                 try:
-                    sent = self._push(self._unsent, flags | socket.MSG_DONTWAIT)
+                    sent = self._push(self._unsent, int(flags) | _DONTWAIT)
                 except BlockingIOError:
                     waits = True
                 else:

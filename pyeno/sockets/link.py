@@ -18,6 +18,7 @@ from pyeno.sockets.raw import BaseSocket, acknowledged, ready, reset
 from pyeno.sockets.urgent import Urgent
 
 _recv_into = BaseSocket.recv_into  # type: ignore[attr-defined]
+_DISCARD = int(socket.MSG_DONTWAIT | socket.MSG_TRUNC)
 _nothing_there = contextlib.suppress(BlockingIOError)
 _UNREAD = bytearray(READ_SIZE)
 """Only its size counts: with MSG_TRUNC the kernel's TCP discards instead of copying."""
@@ -98,4 +99,4 @@ class Link(Urgent, Outbound):
         sock = self._sock
         if not sock.gettimeout() or ready(sock, select.POLLIN):  # a timeout would be waited
             with _nothing_there:
-                _recv_into(sock, _UNREAD, 0, socket.MSG_DONTWAIT | socket.MSG_TRUNC)
+                _recv_into(sock, _UNREAD, 0, _DISCARD)

@@ -7,17 +7,21 @@ import os
 import select
 import socket
 import threading
+from typing import TYPE_CHECKING
 
 from pyeno import entropy, kernel, tep
 from pyeno._values import Outcome
 from pyeno.config import Config, as_config
 from pyeno.constants import Reason, State
 from pyeno.errors import EncryptionRequiredError, KernelError
-from pyeno.sockets import caching
+from pyeno.sockets import caching, forks
 from pyeno.sockets.acks import HeldAck
 from pyeno.sockets.info import Info
 from pyeno.sockets.link import Link
 from pyeno.sockets.raw import BaseSocket, deadline_after, kind_of, ready, reset, wait
+
+if TYPE_CHECKING:
+    from pyeno.tcpcrypt.agreement import Secret
 
 _getsockopt = BaseSocket.getsockopt  # type: ignore[attr-defined]
 _setsockopt = BaseSocket.setsockopt  # type: ignore[attr-defined]
@@ -94,8 +98,9 @@ class Settling(socket.socket):
         if not self._settled and not self._closed and not self._listening:  # type: ignore[attr-defined]
             self._settle()
 
-    def _settle(self, *, connected: bool = False) -> bool:
-        """Read the kernel's verdict; False while there is none yet.
+    def _settle(self, *, connected: bool = False, taking: bool = False) -> bool:
+        """Read the kernel's verdict; False while there is none yet.  ``taking``: with the
+        secret of a resumed session, for the handshake that follows at once.
 
         One thread at a time, or two would make keys.  Connected or not is asked
         first: a connection that opens between the two questions would pass for a
@@ -106,10 +111,10 @@ class Settling(socket.socket):
             if self._settled:
                 return True
             connected = connected or self._connected()
-            result = kernel.result(self) if self._seeded else kernel.NO_ENTROPY
+            result, ss = self._verdict(taking)
             self._result = result
             if result.state is State.ENCRYPTED:  # [8547:4.6-10, 4.6-11] [8548:3.2-9, 3.2-11]
-                self._adopt(result)
+                self._adopt(result, ss)
             else:
                 if not connected or result.state is State.OFFERED:
                     return False
@@ -123,7 +128,14 @@ class Settling(socket.socket):
             self._settled = True
             return True
 
-    def _adopt(self, result: kernel.Result) -> None:
+    def _verdict(self, taking: bool) -> "tuple[kernel.Result, Secret | None]":
+        if not self._seeded:
+            return kernel.NO_ENTROPY, None
+        if taking and self._configured:
+            return caching.result(self)
+        return kernel.result(self), None
+
+    def _adopt(self, result: kernel.Result, ss: "Secret | None") -> None:
         config = self._config
         outcome = Outcome(
             Reason.NEGOTIATED, result.role, result.peer_aware, result.tep_byte, result.resumed,
@@ -137,7 +149,9 @@ class Settling(socket.socket):
         connection = tep.create_connection(outcome, config)
         connection.oob_inline = bool(inline)
         link = Link(self, connection, config.handshake_timeout, config.liveness, self._ack)
-        link.caching = caching.Caching(outcome, result, config)
+        link.caching = caching.Caching(outcome, result, config, ss)
+        if ss is not None:
+            forks.keep(link)
         self._link = link
 
     def _connected(self) -> bool:

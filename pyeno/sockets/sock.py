@@ -76,7 +76,7 @@ class Socket(Receiving, Sending):
 
     def _opened(self) -> None:
         try:
-            self._settle(connected=True)
+            self._settle(connected=True, taking=True)
             self.do_handshake()
         except BlockingIOError:
             return

@@ -35,7 +35,7 @@ class Session:
     ValueError for a TEP, an AEAD or a length that cannot be.
     """
 
-    __slots__ = ("aead", "identifier", "original_role", "ss", "tep")
+    __slots__ = ("_named_by", "aead", "identifier", "original_role", "ss", "tep")
 
     def __init__(
         self, tep: int, aead: int, original_role: Role, identifier: bytes, ss: Secret
@@ -49,6 +49,7 @@ class Session:
         self.original_role = original_role
         self.identifier = identifier
         self.ss = ss
+        self._named_by: tuple[Outcome, bytes] | None = None
 
     @classmethod
     def after(cls, schedule: KeySchedule, tep: int) -> "Session":
@@ -66,7 +67,9 @@ class Session:
         """The one that both hosts named, where the secret was kept apart."""
         a, b = _by_original_role(outcome, original_role)
         identifier = a[:RESUME_HALF_LEN] + b[:RESUME_HALF_LEN]
-        return cls(outcome.tep_byte, aead, original_role, identifier, ss)
+        session = cls(outcome.tep_byte, aead, original_role, identifier, ss)
+        session._named_by = outcome, a[RESUME_HALF_LEN:] + b[RESUME_HALF_LEN:]
+        return session
 
     def __repr__(self) -> str:
         # nor the identifier: who learns it first can have the session used up
@@ -113,15 +116,7 @@ class Session:
 
         Raises LocalProtocolError if the negotiation named another session.
         """
-        a, b = _by_original_role(outcome, self.original_role)
-        named = a[:RESUME_HALF_LEN] + b[:RESUME_HALF_LEN]
-        if outcome.tep_byte & ENO_GLT != self.tep or named != self.identifier:
-            raise LocalProtocolError(
-                "resume: the negotiation named another session; look it up by the "
-                "identifiers in its transcript"
-            )
-        # sn[i] = nonce_a | nonce_b [8548:3.5-20]
-        sn = a[RESUME_HALF_LEN:] + b[RESUME_HALF_LEN:]
+        sn = self._nonces(outcome)
         return KeySchedule.resume(
             self.ss,
             sn=sn,
@@ -129,6 +124,19 @@ class Session:
             aead=self.aead,
             original_role=self.original_role,
         )
+
+    def _nonces(self, outcome: Outcome) -> bytes:
+        """sn[i] = nonce_a | nonce_b [8548:3.5-20]"""
+        if self._named_by is not None and self._named_by[0] is outcome:
+            return self._named_by[1]
+        a, b = _by_original_role(outcome, self.original_role)
+        named = a[:RESUME_HALF_LEN] + b[:RESUME_HALF_LEN]
+        if outcome.tep_byte & ENO_GLT != self.tep or named != self.identifier:
+            raise LocalProtocolError(
+                "resume: the negotiation named another session; look it up by the "
+                "identifiers in its transcript"
+            )
+        return a[RESUME_HALF_LEN:] + b[RESUME_HALF_LEN:]
 
     def wipe(self) -> None:
         """Forget the secret."""

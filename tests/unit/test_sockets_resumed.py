@@ -51,11 +51,11 @@ class Played:
 @pytest.fixture
 def cached(monkeypatch: pytest.MonkeyPatch, negotiated: None) -> Played:
     played = Played()
-    entry = caching._entry
+    entry = caching._established
     ask = kernel.result
 
-    def recorded(session: Session, lifetime: int) -> bytes:
-        played.entries.append(entry(session, lifetime))
+    def recorded(session_id: bytes, session: Session, lifetime: int) -> bytes:
+        played.entries.append(entry(session_id, session, lifetime))
         return b""
 
     def result(sock: socket.socket) -> kernel.Result:
@@ -68,10 +68,10 @@ def cached(monkeypatch: pytest.MonkeyPatch, negotiated: None) -> Played:
             sock.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN_KEY, played.secret)
         return played.result(found.role)
 
-    monkeypatch.setattr(caching, "_entry", recorded)
+    monkeypatch.setattr(caching, "_established", recorded)
     monkeypatch.setattr(kernel, "result", result)
     monkeypatch.setattr(kernel, "TCP_ENO_SESSION_TAKE", TCP_FASTOPEN_KEY)
-    monkeypatch.setattr(kernel, "TCP_ENO_SESSION_PUT", TCP_FASTOPEN_KEY)
+    monkeypatch.setattr(kernel, "TCP_ENO_ESTABLISHED", TCP_FASTOPEN_KEY)
     return played
 
 
@@ -113,11 +113,12 @@ def test_an_accepted_connection_takes_its_secret_when_used(ends: Ends, cached: P
 
 @pytest.mark.rfc("8548:3.5-2", "8548:3.5-26")
 def test_the_next_session_is_put_at_once(ends: Ends, cached: Played) -> None:
-    """struct eno_session_entry: of the next session, with a nonce of its own."""
+    """struct eno_established: the session ID, and the next session with its own nonce."""
     a, b = ends
     b.do_handshake()
     assert kept(a) == kept(b) != cached.secret
-    of_a, of_b = (struct.unpack("=BBHI18s8s6x", entry) for entry in cached.entries)
+    of_a, of_b = (struct.unpack("=BBHI18s8s6x", entry[72:]) for entry in cached.entries)
+    assert cached.entries[0][:41] == bytes((33, *bytes(7))) + a.eno.session_id
     assert of_a[:2] == (0x23, 0) and of_b[:2] == (0x23, 1)
     assert of_a[2:5] == of_b[2:5] and of_a[2] == a.eno.aead and of_a[3] == 3600
     assert of_a[4] != cached.sessions[Role.A].identifier
@@ -142,7 +143,7 @@ def test_a_cache_that_refuses_disturbs_nobody(
     monkeypatch: pytest.MonkeyPatch, ends: Ends, cached: Played
 ) -> None:
     a, b = ends
-    monkeypatch.setattr(kernel, "TCP_ENO_SESSION_PUT", NO_SUCH_OPTION)
+    monkeypatch.setattr(kernel, "TCP_ENO_ESTABLISHED", NO_SUCH_OPTION)
     b.do_handshake()
     b.sendall(b"hello")
     assert a.recv(9) == b"hello"
