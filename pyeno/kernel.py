@@ -47,7 +47,11 @@ TOKEN_LEN: Final = 8
 NONCE_MAX: Final = 8
 """bytes of a resumption nonce at most (RFC 8548 section 3.5)"""
 
-_RESULT = struct.Struct("=8B80sB?H4x")
+# past what a subclass adds to them
+_getsockopt = socket.socket.getsockopt
+_setsockopt = socket.socket.setsockopt
+_TCP: Final = int(socket.IPPROTO_TCP)
+_RESULT = struct.Struct("=3B2?B?B80s??H4x")
 RESULT_LEN: Final = _RESULT.size
 _NO_RESUMPTION = 0xFF
 # UDP and foreign kernels; MPTCP answers for itself where nothing is attached
@@ -83,6 +87,7 @@ def _off(reason: Reason) -> Result:
     return Result(State.OFF, reason, Role.A, 0, False, 0, False, b"")
 
 
+_ROLES: Final = (Role.A, Role.B)
 _STATES: Final = {int(state): state for state in State}
 _REASONS: Final = {int(reason): reason for reason in Reason}  # quicker than Reason()
 
@@ -127,7 +132,7 @@ def configure(
     nonce = _NO_RESUMPTION if nonce_len is None else nonce_len
     value = bytes((ABI_VERSION, self_aware, role_b, nonce)) + token + teps
     try:
-        sock.setsockopt(socket.IPPROTO_TCP, TCP_ENO_CONFIG, value)
+        _setsockopt(sock, _TCP, TCP_ENO_CONFIG, value)
     except OSError as error:
         return _explain(error, f"teps={teps.hex() or 'none'}")
     return True
@@ -161,7 +166,7 @@ def result(sock: socket.socket) -> Result:
     ``state`` is OFF with reason UNAVAILABLE where this host has no ENO.
     """
     try:
-        value = sock.getsockopt(socket.IPPROTO_TCP, TCP_ENO_RESULT, _RESULT.size)
+        value = _getsockopt(sock, _TCP, TCP_ENO_RESULT, _RESULT.size)
     except OSError as error:
         if error.errno in _NO_ENO:
             return UNAVAILABLE
@@ -171,23 +176,15 @@ def result(sock: socket.socket) -> Result:
 
 def parse_result(value: bytes) -> Result:
     """What TCP_ENO_RESULT gave, or TCP_ENO_RESULT_TAKE before the secret."""
-    state, reason, tep_byte, role, peer_aware, self_aware, resumed, size, *rest = (
-        _RESULT.unpack(value.ljust(_RESULT.size, b"\0"))  # version 1 gives 88 bytes
-    )
-    transcript, original_b, given, tag = rest
+    (
+        state, reason, tep_byte, role, peer_aware, self_aware, resumed, size, transcript,
+        original_b, given, tag,
+    ) = _RESULT.unpack(value.ljust(_RESULT.size, b"\0"))  # version 1 gives 88 bytes
+    # fmt: skip
     return Result(
-        _STATES[state],
-        _REASONS[reason],
-        Role.B if role else Role.A,
-        tep_byte,
-        bool(peer_aware),
-        self_aware,
-        bool(resumed),
-        transcript[:size],
-        Role.B if original_b else Role.A,
-        tag,
-        given,
-    )
+        _STATES[state], _REASONS[reason], _ROLES[role], tep_byte, peer_aware, self_aware,
+        resumed, transcript[:size], _ROLES[original_b], tag, given,
+    )  # fmt: skip
 
 
 def set_session_id(sock: socket.socket, session_id: bytes) -> None:
@@ -196,7 +193,7 @@ def set_session_id(sock: socket.socket, session_id: bytes) -> None:
     33-64 bytes, once, after the key exchange; OSError otherwise (EINVAL,
     EEXIST, ENOTCONN).
     """
-    sock.setsockopt(socket.IPPROTO_TCP, TCP_ENO_SESSID, session_id)
+    _setsockopt(sock, _TCP, TCP_ENO_SESSID, session_id)
 
 
 def session_id(sock: socket.socket) -> bytes:

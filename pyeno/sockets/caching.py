@@ -12,6 +12,7 @@ import socket
 import struct
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from pyeno import kernel
@@ -24,6 +25,8 @@ from pyeno.sockets.raw import descriptor
 from pyeno.tep import TepConnection
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from pyeno.tcpcrypt.agreement import Secret
     from pyeno.tcpcrypt.sessions import Session
 
@@ -104,23 +107,22 @@ class Caching:
 
 # with the first connection, as the rest of tcpcrypt, not with `import pyeno`
 @cache
+def _agreement() -> "ModuleType":
+    return import_module("pyeno.tcpcrypt.agreement")
+
+
+@cache
 def _session() -> "Callable[[Outcome, int, Role, Secret], Session]":
     from pyeno.tcpcrypt.sessions import Session
 
     return Session.named
 
 
-def _secrets() -> "type[Secret]":
-    from pyeno.tcpcrypt import agreement
-
-    return agreement.Secret
-
-
 def result(sock: socket.socket) -> "tuple[Result, Secret | None]":
     """kernel.result(), and with it the secret of a resumed session, for who uses it at
     once: what was taken cannot be taken by a child of this process any more."""
     try:
-        value, ss = _secrets().split_option(
+        value, ss = _agreement().Secret.split_option(
             descriptor(sock), _TCP, kernel.TCP_ENO_RESULT_TAKE, kernel.RESULT_LEN, K_LEN
         )
     except OSError:  # nothing attached, or older programs: that tells which
@@ -131,7 +133,10 @@ def result(sock: socket.socket) -> "tuple[Result, Secret | None]":
 
 def _take(fileno: int) -> "Secret":
     try:
-        return _secrets().from_option(fileno, _TCP, kernel.TCP_ENO_SESSION_TAKE, K_LEN)
+        ss: Secret = _agreement().Secret.from_option(
+            fileno, _TCP, kernel.TCP_ENO_SESSION_TAKE, K_LEN
+        )
+        return ss
     except OSError as error:
         if error.errno == errno.ENOPROTOOPT:
             raise KernelError(

@@ -78,11 +78,12 @@ class Exchange(Mortal, ABC):
             self.check()
             forks.keep(self)
             try:
-                self._resume_session()
-                if not self.connection.established:
+                if self._resume_session():
+                    self._publish()
+                else:
                     self._exchange_keys()
-                self._publish()
-                self._flush()
+                    self._publish()
+                    self._flush()
                 if self._liveness is not None:
                     timer.watch(self, self._liveness.start(self.connection))
             except RemoteProtocolError as error:
@@ -98,13 +99,12 @@ class Exchange(Mortal, ABC):
             self._await_init(self._deadline, until)
             self._receive_init()
 
-    def _resume_session(self) -> None:
+    def _resume_session(self) -> bool:
         """In the place of the key exchange (RFC 8548 section 3.5). [8548:3.2-5, 3.2-6]"""
         if self.caching is None:
-            return
+            return False
         try:
-            if self.caching.resume(self._sock, self.connection):
-                self.ack.resumed()
+            resumed = self.caching.resume(self._sock, self.connection)
         except LocalProtocolError as error:
             if self._was_reset():  # the kernel wiped the secret with the connection
                 raise self.lose() from None
@@ -112,6 +112,9 @@ class Exchange(Mortal, ABC):
             raise
         except KernelError as error:
             raise self.fail(error) from None
+        if resumed:
+            self.ack.resumed()
+        return resumed
 
     def _publish(self) -> None:
         """Before the last Init message goes, so that the peer may resume at once."""
@@ -163,11 +166,12 @@ class Exchange(Mortal, ABC):
 
     def _push(self, sealed: Buffer, flags: int = 0) -> int:
         """One send(); where another thread aborted meanwhile, its error says why."""
+        sock = self._sock
         try:
-            sent: int = _send(self._sock, sealed, flags | self._oob)
+            sent: int = _send(sock, sealed, flags | self._oob)
         except OSError as error:
             raise self.meaning(error) from None
-        self.ack.sent(self._sock, established=self.connection.established)
+        self.ack.sent(sock, established=self.connection.established)
         return sent
 
     def _flush(self, flags: int = 0) -> None:

@@ -9,11 +9,12 @@ import contextlib
 import select
 import socket
 import threading
+import time
 from typing import Any
 
 from pyeno.errors import LocalProtocolError, PyenoError, RemoteProtocolError
 from pyeno.sockets.inbound import READ_SIZE
-from pyeno.sockets.outbound import Outbound
+from pyeno.sockets.outbound import LOOK_SECONDS, Outbound
 from pyeno.sockets.raw import BaseSocket, acknowledged, ready, reset
 from pyeno.sockets.urgent import Urgent
 
@@ -30,6 +31,7 @@ class Link(Urgent, Outbound):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._tending = threading.Lock()
+        self._look_at = time.monotonic() + LOOK_SECONDS  # a new connection has nothing yet
 
     def acknowledged(self) -> tuple[int, int]:
         """See :func:`pyeno.sockets.raw.acknowledged`."""

@@ -302,8 +302,10 @@ class Connection:
     # -- sending -------------------------------------------------------------
 
     def data_to_send(self) -> bytes:
-        owed, self._owed = self._owed, b""
-        return owed + self._keys.owed() if self._keys is not None else owed
+        owed, keys = self._owed, self._keys
+        if owed:
+            self._owed = b""
+        return owed + keys.owed() if keys is not None and keys.owes else owed
 
     def send(self, data: Buffer, *, fin: bool = False, urgent: bool = False) -> bytes:
         return self._ready().seal(data, fin=fin, urgent=urgent)

@@ -22,7 +22,7 @@ from pyeno.constants import (
     Role,
 )
 from pyeno.errors import LocalProtocolError
-from pyeno.option import parse
+from pyeno.option import data_of
 from pyeno.tcpcrypt.agreement import Secret
 from pyeno.tcpcrypt.keyschedule import KeySchedule
 
@@ -148,10 +148,10 @@ def _wrong_length(what: str, got: int, need: int) -> ValueError:
 
 
 def _data_of(tep: int, option: bytes) -> bytes:
-    for suboption in parse(option).teps:
-        if suboption.tep == tep:
-            return suboption.data
-    raise LocalProtocolError(f"resume: an option without TEP 0x{tep:02x} was negotiated")
+    data = data_of(option, tep)
+    if data is None:
+        raise LocalProtocolError(f"resume: an option without TEP 0x{tep:02x} was negotiated")
+    return data
 
 
 def _by_original_role(outcome: Outcome, original_role: Role) -> tuple[bytes, bytes]:
