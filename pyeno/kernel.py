@@ -177,10 +177,19 @@ def result(sock: socket.socket) -> Result:
 def parse_result(value: bytes) -> Result:
     """What TCP_ENO_RESULT gave, or TCP_ENO_RESULT_TAKE before the secret."""
     (
-        state, reason, tep_byte, role, peer_aware, self_aware, resumed, size, transcript,
-        original_b, given, tag,
+        state,
+        reason,
+        tep_byte,
+        role,
+        peer_aware,
+        self_aware,
+        resumed,
+        size,
+        transcript,
+        original_b,
+        given,
+        tag,
     ) = _RESULT.unpack(value.ljust(_RESULT.size, b"\0"))  # version 1 gives 88 bytes
-    # fmt: skip
     return Result(
         _STATES[state], _REASONS[reason], _ROLES[role], tep_byte, peer_aware, self_aware,
         resumed, transcript[:size], _ROLES[original_b], tag, given,

@@ -52,16 +52,22 @@ static __noinline int eno_index_session(struct eno_socket *s, struct bpf_sock *s
 	return bpf_map_update_elem(&eno_peers, &t.key, &peer, BPF_ANY);
 }
 
-static __always_inline int eno_is_entry(const struct eno_session_entry *entry,
-					const struct eno_socket *s)
+static __always_inline int eno_any_set(const __u8 *at, __u32 len)
 {
 	__u8 pad = 0;
 	__u32 i;
 
 #pragma unroll
-	for (i = 0; i < sizeof(entry->pad); i++)
-		pad |= entry->pad[i];
-	return !pad && entry->original_b <= 1 && entry->lifetime_s && eno_is_tcpcrypt(entry->tep) &&
+	for (i = 0; i < len; i++)
+		pad |= at[i];
+	return pad != 0;
+}
+
+static __always_inline int eno_is_entry(const struct eno_session_entry *entry,
+					const struct eno_socket *s)
+{
+	return !eno_any_set(entry->pad, sizeof(entry->pad)) && entry->original_b <= 1 &&
+	       entry->lifetime_s && eno_is_tcpcrypt(entry->tep) &&
 	       entry->tep == (s->outcome.tep_byte & ENO_GLT);
 }
 
@@ -133,7 +139,8 @@ static __noinline int eno_establish(struct bpf_sockopt *ctx, struct eno_socket *
 	if (!s || s->state != ENO_STATE_ENCRYPTED)
 		return -ENO_ENOTCONN;
 	if (ctx->optlen != sizeof(*e) || (void *)(e + 1) > ctx->optval_end ||
-	    e->sessid_len < ENO_SESSID_MIN || e->sessid_len > ENO_SESSID_MAX)
+	    eno_any_set(e->pad, sizeof(e->pad)) || e->sessid_len < ENO_SESSID_MIN ||
+	    e->sessid_len > ENO_SESSID_MAX)
 		return -ENO_EINVAL;
 	if (s->sessid_len)
 		return -ENO_EEXIST;

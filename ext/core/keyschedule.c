@@ -96,8 +96,8 @@ int tcpcrypt_derive(struct tcpcrypt_schedule *s, const uint8_t ss[K_LEN], struct
 
 	if (key_in(&k, (struct bytes){ ss, K_LEN }))
 		return -1;
-	s->session_id[0] = tep_byte;		     /* [8547:5.1-8, 5.1-9] */
-	expand(&k, s->mk, K_LEN, CONST_REKEY, sn);   /* [8548:3.3-9] */
+	s->session_id[0] = tep_byte;		   /* [8547:5.1-8, 5.1-9] */
+	expand(&k, s->mk, K_LEN, CONST_REKEY, sn); /* [8548:3.3-9] */
 	/* [8547:5-3, 5.1-1, 5.1-5, 5.1-6, 5.1-7, 5.1-15, 5.1-19, 5.1-21, 8.6-1] [8548:3.4-1] */
 	expand(&k, s->session_id + 1, K_LEN, CONST_SESSID, sn);
 	/* [8548:3.3-8] */

@@ -78,8 +78,8 @@ struct eno_result {
 	eno_u8 resumed;	   /* host B accepted a resumption suboption */
 	eno_u8 transcript_len;
 	eno_u8 transcript[ENO_TRANSCRIPT_MAX];
-	eno_u8 original_b; /* resumed: this host's role in the original session, 1 = B */
-	eno_u8 given; /* TCP_ENO_RESULT_TAKE: the secret follows; else 0 */
+	eno_u8 original_b;  /* resumed: this host's role in the original session, 1 = B */
+	eno_u8 given;	    /* TCP_ENO_RESULT_TAKE: the secret follows; else 0 */
 	unsigned short tag; /* resumed: as it was put */
 	unsigned int pad2;
 };

@@ -81,15 +81,11 @@ class Caching:
             if session is not None:
                 session.wipe()
 
-    def _put(
-        self, sock: socket.socket, connection: TepConnection, session: "Session"
-    ) -> bool:
+    def _put(self, sock: socket.socket, connection: TepConnection, session: "Session") -> bool:
         """Both in one system call; False where the kernel did not take them."""
         value = _established(connection.session_id, session, self._config.session_lifetime)
         try:
-            session.ss.to_option(
-                descriptor(sock), _TCP, kernel.TCP_ENO_ESTABLISHED, value
-            )
+            session.ss.to_option(descriptor(sock), _TCP, kernel.TCP_ENO_ESTABLISHED, value)
         except OSError:
             return False  # no room, or detached: the next key exchange is a fresh one
         return True

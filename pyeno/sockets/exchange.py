@@ -1,13 +1,11 @@
 """The key exchange of a link, and protocol bytes on their way to the kernel."""
 
-import contextlib
 import select
 import socket
 import threading
 import time
 from abc import ABC, abstractmethod
 
-from pyeno import kernel
 from pyeno._values import Buffer
 from pyeno.errors import (
     HandshakeTimeoutError,

@@ -162,9 +162,7 @@ class Socket(Receiving, Sending):
 
     def dup(self) -> "Socket":
         self._stay("dup: the keys of an encrypted connection cannot be shared")
-        return Socket(
-            *kind_of(self), fileno=socket.dup(self.fileno()), config=self._config
-        )
+        return Socket(*kind_of(self), fileno=socket.dup(self.fileno()), config=self._config)
 
     def _stay(self, refusal: str) -> None:
         """Refuse where the connection is, or may turn out to be, encrypted."""

@@ -336,9 +336,7 @@ class Connection:
 
     def _ready(self) -> Traffic:
         if self._keys is None:
-            raise LocalProtocolError(
-                f"the key exchange is not complete ({self._begun()})"
-            )
+            raise LocalProtocolError(f"the key exchange is not complete ({self._begun()})")
         return self._keys
 
 

@@ -20,7 +20,6 @@ from pyeno.constants import Role
 from pyeno.tcpcrypt.agreement import Secret
 from pyeno.tcpcrypt.keyschedule import Generations
 
-
 Log = Callable[[Generations, Secret, bool], None]
 """Told each new traffic key, and whether it is this host's."""
 
