@@ -1,5 +1,6 @@
 """The key exchange of a link, and protocol bytes on their way to the kernel."""
 
+import contextlib
 import select
 import socket
 import threading
@@ -126,26 +127,22 @@ class Exchange(Mortal, ABC):
 
     def _await_init(self, deadline: float, until: float | None) -> None:
         """Until there is something to read; what came in time is read however late."""
-        self.ack.release(self._sock)
-        if ready(self._sock, select.POLLIN):
+        sock = self._sock
+        self.ack.release(sock)
+        until = deadline if until is None else min(until, deadline)
+        if time.monotonic() < until:
+            with contextlib.suppress(TimeoutError):
+                wait(sock, select.POLLIN, until)
+                return
+        elif ready(sock, select.POLLIN):
             return
-        late = time.monotonic() >= deadline
-        if not late and self._sock.gettimeout() != 0:
-            try:
-                wait(
-                    self._sock,
-                    select.POLLIN,
-                    deadline if until is None else min(until, deadline),
-                )
-            except TimeoutError:
-                late = until is None or deadline <= until
-                if not late:
-                    raise
-        if late:
+        if time.monotonic() >= deadline:
             raise HandshakeTimeoutError(
                 f"the peer did not complete the key exchange in {self._handshake_timeout:g} s; "
                 "connection aborted (Config.handshake_timeout allows more)"
             )
+        if sock.gettimeout() != 0:
+            raise TimeoutError("timed out")
 
     def _receive_init(self) -> None:
         data = bytearray(4096)
