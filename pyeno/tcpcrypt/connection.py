@@ -8,8 +8,6 @@ Offsets in the framer count every byte of the direction's TCP stream, the Init
 message included (RFC 8548 section 3.6).
 """
 
-from collections import deque
-
 from pyeno._values import Buffer, Outcome
 from pyeno.config import Config
 from pyeno.constants import AEADS, ENO_GLT, Aead, Role
@@ -32,15 +30,17 @@ from pyeno.tcpcrypt.system import SYSTEM
 from pyeno.tcpcrypt.traffic import Traffic, dataless
 
 _EVENT_READ = 1 << 16
+_EVENTS_MAX = 64
 
 
-class _Events(deque[Event]):
+class _Events(list[Event]):
     """Those nobody asks for push each other out."""
 
     __slots__ = ()
 
     def raised(self, remote_generation: int) -> None:
         self.append(Rekeyed(remote_generation))
+        del self[:-_EVENTS_MAX]
 
 
 class Connection:
@@ -53,7 +53,7 @@ class Connection:
     """
 
     _handshake: Handshake | None = None
-    """none where a session is resumed"""
+    """while it goes on; none where a session is resumed"""
     _keys: Traffic | None = None
     _next: Session | None = None
     _urgent_index: int | None = None
@@ -68,7 +68,7 @@ class Connection:
     ) -> None:
         self._outcome = outcome
         self._config = config
-        self._events = _Events(maxlen=64)
+        self._events = _Events()  # a deque takes half a kibibyte even when it is empty
         if not outcome.resumed:  # [8548:3.2-5]
             self._handshake = Handshake(
                 role=outcome.role,
@@ -215,6 +215,7 @@ class Connection:
         if agreed is None:
             return
         self._agree(agreed[0])
+        self._handshake = None
         self._owed += agreed[1]
         if agreed[2]:
             self._ready().opener.feed(agreed[2])
@@ -259,7 +260,7 @@ class Connection:
             self._told = True
             return EncryptionEnabled(self._keys.session_id, self._keys.aead)
         if self._events:
-            return self._events.popleft()
+            return self._events.pop(0)
         if self._keys is None or self._wiped:
             return None
         data = self.read(_EVENT_READ)
@@ -269,7 +270,7 @@ class Connection:
         if data:
             self._events.append(DataReceived(data))
         if self._events:
-            return self._events.popleft()
+            return self._events.pop(0)
         if self.finished:
             self._wiped = True
             return EndOfStream()
