@@ -7,8 +7,8 @@ value it cannot use; every message names the field and what is allowed.
 import hashlib
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
+from functools import cache, lru_cache
 from os import PathLike
 from typing import Any, Literal, TypeVar
 
@@ -124,6 +124,8 @@ class Config:
     keylog: str | PathLike[str] | None = None
     """A file to append traffic keys to, for debugging (RFC 8547 section 5).
     Whoever can read it can read the connection."""
+    session_token: bytes = field(init=False, repr=False, compare=False)
+    """What keeps its sessions from connections under another policy: eight bytes."""
 
     def __post_init__(self) -> None:
         teps = _listed("teps", self.teps, tep.names())
@@ -140,9 +142,9 @@ class Config:
             raise ConfigError(
                 f"app_aware: {self.app_aware!r}; allowed: False, True, 'mandatory'"
             )
-        for field in ("require", "role_b", "resume", "cache"):
-            if not isinstance(getattr(self, field), bool):
-                raise ConfigError(f"{field}: {getattr(self, field)!r}; allowed: True, False")
+        for name in ("require", "role_b", "resume", "cache"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name}: {getattr(self, name)!r}; allowed: True, False")
         _integer("resumption_nonce_len", self.resumption_nonce_len, 0, RESUME_NONCE_MAX)
         _integer("session_lifetime", self.session_lifetime, 1, (1 << 32) - 1)
         if not isinstance(self.session_scope, str):
@@ -161,6 +163,9 @@ class Config:
             _check_appendable(self.keylog)
         object.__setattr__(self, "teps", teps)
         object.__setattr__(self, "aeads", aeads)
+        numbers = tuple(sorted(teps)), tuple(sorted(aeads))
+        token = _token(*numbers, self.self_aware, self.require, self.session_scope)
+        object.__setattr__(self, "session_token", token)
 
     @property
     def self_aware(self) -> int:
@@ -177,17 +182,6 @@ class Config:
     def frame_data(self) -> int:
         """Application bytes in one frame at most, as a number."""
         return FRAME_DATA_MAX if self.frame_size == "auto" else self.frame_size
-
-    @property
-    def session_token(self) -> bytes:
-        """What keeps its sessions from connections under another policy: eight bytes."""
-        return _token(
-            tuple(sorted(self.teps)),
-            tuple(sorted(self.aeads)),
-            self.self_aware,
-            self.require,
-            self.session_scope,
-        )
 
     def but(self, **changes: Any) -> "Config":
         """A copy with these fields changed, checked anew."""
@@ -224,10 +218,16 @@ def _check_appendable(path: str | PathLike[str]) -> None:
         raise ConfigError(f"keylog: cannot append to {path}: {error.strerror}") from None
 
 
+@cache
+def _default() -> Config:
+    """One for all, since checking its fields takes longer than a connection may."""
+    return Config()
+
+
 def as_config(config: object) -> Config:
     """The default for ``None``, the value itself for a ``Config``."""
     if config is None:
-        return Config()
+        return _default()
     if not isinstance(config, Config):
         raise TypeError(f"config: expected pyeno.Config or None, not {type(config).__name__}")
     return config

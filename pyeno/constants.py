@@ -109,6 +109,10 @@ class Aead(IntEnum):
         return 12
 
 
+AEADS: Final[dict[int, Aead]] = {int(aead): aead for aead in Aead}
+"""By number; a lookup is quicker than ``Aead(number)``."""
+
+
 class State(IntEnum):
     """Where a socket stands in TCP-ENO (enum eno_state of ext/wire/eno_abi.h)."""
 

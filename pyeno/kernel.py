@@ -34,6 +34,8 @@ TCP_ENO_CONFIG: Final = TCP_ENO_BASE + 14
 TCP_ENO_SESSION_PUT: Final = TCP_ENO_BASE + 15
 TCP_ENO_SESSION_TAKE: Final = TCP_ENO_BASE + 16
 TCP_ENO_SESSION_FLUSH: Final = TCP_ENO_BASE + 17
+TCP_ENO_RESULT_TAKE: Final = TCP_ENO_BASE + 18
+TCP_ENO_ESTABLISHED: Final = TCP_ENO_BASE + 19
 
 ABI_VERSION: Final = 2
 OPTION_ROOM: Final = 40
@@ -45,7 +47,12 @@ TOKEN_LEN: Final = 8
 NONCE_MAX: Final = 8
 """bytes of a resumption nonce at most (RFC 8548 section 3.5)"""
 
-_RESULT = struct.Struct("=8B80sBxH4x")
+# past what a subclass adds to them
+_getsockopt = socket.socket.getsockopt
+_setsockopt = socket.socket.setsockopt
+_TCP: Final = int(socket.IPPROTO_TCP)
+_RESULT = struct.Struct("=3B2?B?B80s??H4x")
+RESULT_LEN: Final = _RESULT.size
 _NO_RESUMPTION = 0xFF
 # UDP and foreign kernels; MPTCP answers for itself where nothing is attached
 _NO_ENO = (errno.ENOPROTOOPT, errno.EOPNOTSUPP)
@@ -72,11 +79,17 @@ class Result(NamedTuple):
     """this host's in the original session; void unless ``resumed``"""
     tag: int = 0
     """what was put with the session: tcpcrypt's AEAD; void unless ``resumed``"""
+    given: bool = False
+    """by TCP_ENO_RESULT_TAKE: the session's secret follows"""
 
 
 def _off(reason: Reason) -> Result:
     return Result(State.OFF, reason, Role.A, 0, False, 0, False, b"")
 
+
+_ROLES: Final = (Role.A, Role.B)
+_STATES: Final = {int(state): state for state in State}
+_REASONS: Final = {int(reason): reason for reason in Reason}  # quicker than Reason()
 
 NOT_CONFIGURED: Final = _off(Reason.NOT_CONFIGURED)
 UNAVAILABLE: Final = _off(Reason.UNAVAILABLE)
@@ -119,7 +132,7 @@ def configure(
     nonce = _NO_RESUMPTION if nonce_len is None else nonce_len
     value = bytes((ABI_VERSION, self_aware, role_b, nonce)) + token + teps
     try:
-        sock.setsockopt(socket.IPPROTO_TCP, TCP_ENO_CONFIG, value)
+        _setsockopt(sock, _TCP, TCP_ENO_CONFIG, value)
     except OSError as error:
         return _explain(error, f"teps={teps.hex() or 'none'}")
     return True
@@ -153,27 +166,34 @@ def result(sock: socket.socket) -> Result:
     ``state`` is OFF with reason UNAVAILABLE where this host has no ENO.
     """
     try:
-        value = sock.getsockopt(socket.IPPROTO_TCP, TCP_ENO_RESULT, _RESULT.size)
+        value = _getsockopt(sock, _TCP, TCP_ENO_RESULT, _RESULT.size)
     except OSError as error:
         if error.errno in _NO_ENO:
             return UNAVAILABLE
         raise
-    state, reason, tep_byte, role, peer_aware, self_aware, resumed, size, *rest = (
-        _RESULT.unpack(value.ljust(_RESULT.size, b"\0"))  # version 1 gives 88 bytes
-    )
-    transcript, original_b, tag = rest
-    return Result(
-        State(state),
-        Reason(reason),
-        Role.B if role else Role.A,
+    return parse_result(value)
+
+
+def parse_result(value: bytes) -> Result:
+    """What TCP_ENO_RESULT gave, or TCP_ENO_RESULT_TAKE before the secret."""
+    (
+        state,
+        reason,
         tep_byte,
-        bool(peer_aware),
+        role,
+        peer_aware,
         self_aware,
-        bool(resumed),
-        transcript[:size],
-        Role.B if original_b else Role.A,
+        resumed,
+        size,
+        transcript,
+        original_b,
+        given,
         tag,
-    )
+    ) = _RESULT.unpack(value.ljust(_RESULT.size, b"\0"))  # version 1 gives 88 bytes
+    return Result(
+        _STATES[state], _REASONS[reason], _ROLES[role], tep_byte, peer_aware, self_aware,
+        resumed, transcript[:size], _ROLES[original_b], tag, given,
+    )  # fmt: skip
 
 
 def set_session_id(sock: socket.socket, session_id: bytes) -> None:
@@ -182,7 +202,7 @@ def set_session_id(sock: socket.socket, session_id: bytes) -> None:
     33-64 bytes, once, after the key exchange; OSError otherwise (EINVAL,
     EEXIST, ENOTCONN).
     """
-    sock.setsockopt(socket.IPPROTO_TCP, TCP_ENO_SESSID, session_id)
+    _setsockopt(sock, _TCP, TCP_ENO_SESSID, session_id)
 
 
 def session_id(sock: socket.socket) -> bytes:

@@ -13,9 +13,10 @@ from pyeno._backend import load
 from pyeno._values import Suboption
 
 if TYPE_CHECKING:
-    from pyeno._native.option import Option, encode, find, parse
+    from pyeno._native.option import Option, data_of, encode, find, parse
 else:
     _twin = load("option")
-    Option, encode, find, parse = _twin.Option, _twin.encode, _twin.find, _twin.parse
+    Option, data_of, parse = _twin.Option, _twin.data_of, _twin.parse
+    encode, find = _twin.encode, _twin.find
 
-__all__ = ["Option", "Suboption", "encode", "find", "parse"]
+__all__ = ["Option", "Suboption", "data_of", "encode", "find", "parse"]

@@ -6,6 +6,7 @@ use so that importing this module costs nothing.
 """
 
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
@@ -177,12 +178,17 @@ class TepConnection(Protocol):
 Factory = Callable[[Outcome, "Config"], TepConnection]
 
 
-def _tcpcrypt(outcome: Outcome, config: "Config") -> TepConnection:
-    made: TepConnection = import_module("pyeno.tcpcrypt.connection").create(outcome, config)
+@cache
+def _tcpcrypt_factory() -> Factory:
+    made: Factory = import_module("pyeno.tcpcrypt.connection").create
     return made
 
 
-_REGISTRY: dict[Tep, tuple[str, Factory]] = {
+def _tcpcrypt(outcome: Outcome, config: "Config") -> TepConnection:
+    return _tcpcrypt_factory()(outcome, config)
+
+
+_REGISTRY: dict[int, tuple[str, Factory]] = {
     Tep.TCPCRYPT_ECDHE_P256: ("p256", _tcpcrypt),  # [8548:5-14]
     Tep.TCPCRYPT_ECDHE_P521: ("p521", _tcpcrypt),  # [8548:5-15]
     Tep.TCPCRYPT_ECDHE_Curve25519: ("curve25519", _tcpcrypt),
@@ -192,7 +198,7 @@ _REGISTRY: dict[Tep, tuple[str, Factory]] = {
 
 def names() -> dict[str, Tep]:
     """The TEPs that can be negotiated, by the names users may write."""
-    return {name: identifier for identifier, (name, _) in _REGISTRY.items()}
+    return {name: Tep(identifier) for identifier, (name, _) in _REGISTRY.items()}
 
 
 def name(tep_byte: int) -> str:
@@ -205,5 +211,4 @@ def name(tep_byte: int) -> str:
 
 def create_connection(outcome: Outcome, config: "Config") -> TepConnection:
     """The sans-IO connection of the negotiated TEP."""
-    factory = _REGISTRY[Tep(outcome.tep_byte & 0x7F)][1]
-    return factory(outcome, config)
+    return _REGISTRY[outcome.tep_byte & 0x7F][1](outcome, config)

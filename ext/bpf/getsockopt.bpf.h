@@ -14,7 +14,7 @@ static __always_inline void eno_give_original(struct bpf_sockopt *ctx, const str
 	if ((void *)(result + 1) > ctx->optval_end)
 		return;
 	result->original_b = s ? s->original_b : 0;
-	result->pad = 0;
+	result->given = 0;
 	result->tag = s ? s->tag : 0;
 	result->pad2 = 0;
 	ctx->optlen = sizeof(*result);
@@ -46,6 +46,26 @@ static __noinline int eno_give_result(struct bpf_sockopt *ctx)
 	result->resumed = s->outcome.resumed;
 	result->transcript_len = s->transcript_len;
 	__builtin_memcpy(result->transcript, s->transcript, ENO_TRANSCRIPT_MAX);
+	return 0;
+}
+
+static __noinline int eno_give_result_and_secret(struct bpf_sockopt *ctx, struct eno_socket *s)
+{
+	struct eno_taken *taken = ctx->optval;
+	int err;
+
+	if ((void *)(taken + 1) > ctx->optval_end)
+		return -ENO_EINVAL;
+	err = eno_give_result(ctx);
+	if (err)
+		return err;
+	ctx->optlen = sizeof(*taken);
+	__builtin_memset(taken->ss, 0, sizeof(taken->ss));
+	if (!s || s->state != ENO_STATE_ENCRYPTED || !s->session.tep || !s->outcome.resumed)
+		return 0;
+	taken->result.given = 1;
+	__builtin_memcpy(taken->ss, s->session.ss, sizeof(taken->ss));
+	eno_wipe(&s->session);
 	return 0;
 }
 
@@ -120,6 +140,8 @@ static __noinline int eno_get(struct bpf_sockopt *ctx)
 		return eno_give_int(ctx, ENO_ABI_VERSION);
 	case TCP_ENO_RESULT:
 		return eno_give_result(ctx);
+	case TCP_ENO_RESULT_TAKE:
+		return eno_give_result_and_secret(ctx, s);
 	case TCP_ENO_ROLE:
 	case TCP_ENO_NEGTEP:
 	case TCP_ENO_TRANSCRIPT:
@@ -129,6 +151,7 @@ static __noinline int eno_get(struct bpf_sockopt *ctx)
 	case TCP_ENO_CONFIG:
 	case TCP_ENO_SESSION_PUT:
 	case TCP_ENO_SESSION_FLUSH:
+	case TCP_ENO_ESTABLISHED:
 		return -ENO_EINVAL; /* write-only */
 	}
 	if (!s)

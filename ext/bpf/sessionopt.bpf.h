@@ -52,16 +52,22 @@ static __noinline int eno_index_session(struct eno_socket *s, struct bpf_sock *s
 	return bpf_map_update_elem(&eno_peers, &t.key, &peer, BPF_ANY);
 }
 
-static __always_inline int eno_is_entry(const struct eno_session_entry *entry,
-					const struct eno_socket *s)
+static __always_inline int eno_any_set(const __u8 *at, __u32 len)
 {
 	__u8 pad = 0;
 	__u32 i;
 
 #pragma unroll
-	for (i = 0; i < sizeof(entry->pad); i++)
-		pad |= entry->pad[i];
-	return !pad && entry->original_b <= 1 && entry->lifetime_s && eno_is_tcpcrypt(entry->tep) &&
+	for (i = 0; i < len; i++)
+		pad |= at[i];
+	return pad != 0;
+}
+
+static __always_inline int eno_is_entry(const struct eno_session_entry *entry,
+					const struct eno_socket *s)
+{
+	return !eno_any_set(entry->pad, sizeof(entry->pad)) && entry->original_b <= 1 &&
+	       entry->lifetime_s && eno_is_tcpcrypt(entry->tep) &&
 	       entry->tep == (s->outcome.tep_byte & ENO_GLT);
 }
 
@@ -87,18 +93,17 @@ static __always_inline void eno_enter(const struct eno_session_entry *entry,
 	}
 }
 
-static __noinline int eno_put_session(struct bpf_sockopt *ctx, struct eno_socket *s)
+/* entry lies in the option's value. */
+static __noinline int eno_put_entry(struct eno_session_entry *entry, struct eno_socket *s,
+				    struct bpf_sock *sk)
 {
-	struct eno_session_entry *entry = ctx->optval;
 	struct eno_session_key key = {};
 	struct eno_session session = {};
-	struct bpf_sock *sk = ctx->sk;
 	int err;
 
 	if (!s || !sk || s->state != ENO_STATE_ENCRYPTED || !s->want.scoped)
 		return -ENO_ENOTCONN;
-	if (ctx->optlen != sizeof(*entry) || (void *)(entry + 1) > ctx->optval_end ||
-	    !eno_is_entry(entry, s))
+	if (!eno_is_entry(entry, s))
 		return -ENO_EINVAL;
 	if (s->put.tep)
 		return -ENO_EEXIST;
@@ -113,6 +118,37 @@ static __noinline int eno_put_session(struct bpf_sockopt *ctx, struct eno_socket
 		return err == -ENO_EEXIST ? err : -ENO_ENOMEM;
 	s->put = key;
 	eno_index_session(s, sk);
+	return 0;
+}
+
+static __noinline int eno_put_session(struct bpf_sockopt *ctx, struct eno_socket *s)
+{
+	struct eno_session_entry *entry = ctx->optval;
+
+	if (ctx->optlen != sizeof(*entry) || (void *)(entry + 1) > ctx->optval_end)
+		return -ENO_EINVAL;
+	return eno_put_entry(entry, s, ctx->sk);
+}
+
+/* TCP_ENO_ESTABLISHED: both or neither. */
+static __noinline int eno_establish(struct bpf_sockopt *ctx, struct eno_socket *s)
+{
+	struct eno_established *e = ctx->optval;
+	int err;
+
+	if (!s || s->state != ENO_STATE_ENCRYPTED)
+		return -ENO_ENOTCONN;
+	if (ctx->optlen != sizeof(*e) || (void *)(e + 1) > ctx->optval_end ||
+	    eno_any_set(e->pad, sizeof(e->pad)) || e->sessid_len < ENO_SESSID_MIN ||
+	    e->sessid_len > ENO_SESSID_MAX)
+		return -ENO_EINVAL;
+	if (s->sessid_len)
+		return -ENO_EEXIST;
+	err = eno_put_entry(&e->next, s, ctx->sk);
+	if (err)
+		return err;
+	__builtin_memcpy(s->sessid, e->sessid, sizeof(s->sessid));
+	s->sessid_len = e->sessid_len;
 	return 0;
 }
 

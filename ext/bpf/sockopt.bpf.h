@@ -51,6 +51,8 @@ static __noinline int eno_set(struct bpf_sockopt *ctx)
 		return eno_set_sessid(ctx, s);
 	case TCP_ENO_SESSION_PUT:
 		return eno_put_session(ctx, s);
+	case TCP_ENO_ESTABLISHED:
+		return eno_establish(ctx, s);
 	case TCP_ENO_SESSION_FLUSH:
 		return eno_flush_sessions(ctx, s);
 	}

@@ -103,6 +103,27 @@ static struct {
 	void (*clear_error)(void);
 } evp;
 
+/* Found once and kept: since OpenSSL 3 a cipher named by EVP_aes_128_gcm() is looked up
+ * anew, under locks, for every key. */
+static const void *aes_128_gcm, *aes_256_gcm;
+
+typedef void *evp_fetch(void *library, const char *algorithm, const char *properties);
+
+static void evp_find_ciphers(void *handle)
+{
+	void *address = dlsym(handle, "EVP_CIPHER_fetch"); /* not in 1.1 */
+	evp_fetch *fetch;
+
+	/* POSIX: an object pointer of dlsym() converts to a function's */
+	*(void **)&fetch = address;
+	aes_128_gcm = fetch ? fetch(NULL, "AES-128-GCM", NULL) : NULL;
+	aes_256_gcm = fetch ? fetch(NULL, "AES-256-GCM", NULL) : NULL;
+	if (!aes_128_gcm)
+		aes_128_gcm = evp.aes_128_gcm();
+	if (!aes_256_gcm)
+		aes_256_gcm = evp.aes_256_gcm();
+}
+
 const char *aead_bind_libcrypto(const char *name)
 {
 	static const char *const names[] = {
@@ -121,12 +142,13 @@ const char *aead_bind_libcrypto(const char *name)
 		if (!(found[i] = dlsym(handle, names[i])))
 			return names[i];
 	memcpy(&evp, found, sizeof(evp));
+	evp_find_ciphers(handle);
 	return NULL;
 }
 
 static void *evp_create(uint16_t aead, const uint8_t *key, size_t key_len)
 {
-	const void *cipher = aead == AEAD_AES_128_GCM ? evp.aes_128_gcm() : evp.aes_256_gcm();
+	const void *cipher = aead == AEAD_AES_128_GCM ? aes_128_gcm : aes_256_gcm;
 	void *ctx = evp.ctx_new();
 
 	if (ctx && evp.init(ctx, cipher, NULL, key, NULL, 1) != 1) {

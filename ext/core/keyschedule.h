@@ -49,6 +49,10 @@ void tcpcrypt_generations_init(struct tcpcrypt_generations *g, const uint8_t mk[
 			       uint8_t constant, uint8_t traffic_key_len);
 int tcpcrypt_traffic_key(const struct tcpcrypt_generations *g, uint8_t out[TRAFFIC_KEY_MAX])
 	__attribute__((warn_unused_result));
+
+/* k_ab[0] and k_ba[0], of len bytes each. */
+int tcpcrypt_first_keys(const uint8_t mk[K_LEN], uint8_t len, uint8_t ab[TRAFFIC_KEY_MAX],
+			uint8_t ba[TRAFFIC_KEY_MAX]) __attribute__((warn_unused_result));
 int tcpcrypt_advance(struct tcpcrypt_generations *g) __attribute__((warn_unused_result));
 
 #endif

@@ -18,4 +18,5 @@ cdef extern from "keyschedule.h" nogil:
     void tcpcrypt_generations_init(generations_t *g, const uint8_t *mk, uint8_t constant,
                                    uint8_t traffic_key_len)
     int tcpcrypt_traffic_key(const generations_t *g, uint8_t *out)
+    int tcpcrypt_first_keys(const uint8_t *mk, uint8_t len, uint8_t *ab, uint8_t *ba)
     int tcpcrypt_advance(generations_t *g)

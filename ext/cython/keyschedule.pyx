@@ -7,7 +7,7 @@ from libc.string cimport memcpy
 
 from c_keyschedule cimport (
     generations_t, schedule_t, span, tcpcrypt_advance, tcpcrypt_cprf, tcpcrypt_derive,
-    tcpcrypt_generations_init, tcpcrypt_hmac, tcpcrypt_traffic_key,
+    tcpcrypt_first_keys, tcpcrypt_generations_init, tcpcrypt_hmac, tcpcrypt_traffic_key,
 )
 from c_sodium cimport bind_sodium
 from c_tcpcrypt cimport (
@@ -21,6 +21,8 @@ import pyeno._complaints as say
 from pyeno.constants import N_A_LEN, Role
 
 bind_sodium()
+
+cdef object ROLE_A = Role.A, ROLE_B = Role.B  # an attribute of an Enum costs a call
 
 cdef enum:
     PARTS = 5  # n_a, transcript, init1, init2, es
@@ -41,7 +43,7 @@ cdef int check_identity(object tep_byte, object aead, object original_role) exce
         raise say.out_of_range("tep_byte", tep_byte, 0, 0xFF)
     if not (0 <= aead <= 0xFFFF and tcpcrypt_key_len(aead)):
         raise say.unknown_aead(aead)
-    if original_role is not Role.A and original_role is not Role.B:
+    if original_role is not ROLE_A and original_role is not ROLE_B:
         raise say.role(original_role)
     return 0
 
@@ -156,23 +158,38 @@ cdef class KeySchedule:
     def session_id(self):
         return (<const char *>self.s.session_id)[:SESSION_ID_LEN]
 
-    cdef Generations direction(self, object role):
+    cdef Generations direction(self, bint of_a):
         cdef Generations generations = Generations.__new__(Generations)
         self.check()
         tcpcrypt_generations_init(
             &generations.g,
             self.s.mk,
-            CONST_KEY_A if role is Role.A else CONST_KEY_B,
+            CONST_KEY_A if of_a else CONST_KEY_B,
             <uint8_t>(tcpcrypt_key_len(self.aead) + AE_NONCE_LEN),
         )
         generations.live = True
         return generations
 
-    def outgoing(self):
-        return self.direction(self.original_role)  # [8548:3.3-11, 3.3-12, 3.5-34]
+    cpdef Generations outgoing(self):
+        return self.direction(self.original_role is ROLE_A)  # [8548:3.3-11, 3.3-12, 3.5-34]
 
-    def incoming(self):
-        return self.direction(self.original_role.opposite)
+    cpdef Generations incoming(self):
+        return self.direction(self.original_role is not ROLE_A)
+
+    def directions(self):
+        cdef Generations sending = self.outgoing(), receiving = self.incoming()
+        cdef Secret key = secret_new(sending.g.traffic_key_len)
+        cdef Secret peer_key = secret_new(key.size)
+        cdef bint as_a = self.original_role is ROLE_A
+        check_status(
+            tcpcrypt_first_keys(
+                self.s.mk,
+                <uint8_t>key.size,
+                key.data if as_a else peer_key.data,
+                peer_key.data if as_a else key.data,
+            )
+        )
+        return sending, key, receiving, peer_key
 
     def next_secret(self):
         self.check()

@@ -6,7 +6,7 @@ are made when they are asked for.
 
 cimport cython
 from cpython.buffer cimport PyBuffer_Release
-from libc.string cimport memcmp
+from libc.string cimport memcmp, memset
 
 from eno cimport *
 
@@ -101,6 +101,26 @@ def parse(option, /):
     if eno_syn_parse(syn) != ENO_NEGOTIATED:
         raise ill_formed(syn.option[:min(size, ENO_OPTION_MAX)], size, syn.reason, syn.at - 1)
     return made
+
+
+def data_of(option, tep, /):
+    """The suboption data of a TEP in a SYN-form ENO option (RFC 8547 section 4.4), or None.
+
+    As parse() and a search of its ``teps``; of a repeated TEP it is the first.
+    """
+    cdef eno_syn syn
+    cdef const eno_suboption *sub
+    cdef Py_ssize_t size
+    cdef int i
+    memset(&syn, 0, sizeof(syn))
+    size = load(option, &syn, "option")
+    if eno_syn_parse(&syn) != ENO_NEGOTIATED:
+        raise ill_formed(syn.option[:min(size, ENO_OPTION_MAX)], size, syn.reason, syn.at - 1)
+    for i in range(syn.count):
+        sub = &syn.sub[i]
+        if sub.tep_byte & ENO_GLT == tep:
+            return (&syn.option[sub.data_at])[:sub.data_len]
+    return None
 
 
 def find(tcp_options, /):

@@ -65,6 +65,18 @@ cdef class Secret:
             raise say.short_option(given, size)
         return secret
 
+    @staticmethod
+    def split_option(int fileno, int level, int name, Py_ssize_t head, Py_ssize_t size):
+        cdef Secret whole, secret
+        if head < 0:
+            raise say.out_of_range("head", head, 0, 65535)
+        if size < 1:
+            raise say.out_of_range("size", size, 1, 65535)
+        secret = secret_new(size)
+        whole = Secret.from_option(fileno, level, name, head + size)
+        memcpy(secret.data, whole.data + head, size)
+        return (<const char *>whole.data)[:head], secret
+
     def to_option(self, int fileno, int level, int name, prefix):
         cdef const unsigned char *data = secret_data(self, "secret", -1)
         cdef Py_buffer view

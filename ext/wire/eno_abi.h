@@ -31,7 +31,9 @@ enum {
 	TCP_ENO_SESSION_PUT = TCP_ENO_BASE + 15,   /* w struct eno_session_entry: for later */
 	TCP_ENO_SESSION_TAKE = TCP_ENO_BASE + 16,  /* r 32 bytes: the resumed secret, once */
 	TCP_ENO_SESSION_FLUSH = TCP_ENO_BASE + 17, /* w int: enum eno_flush */
-	TCP_ENO_LAST = TCP_ENO_SESSION_FLUSH,
+	TCP_ENO_RESULT_TAKE = TCP_ENO_BASE + 18,   /* r struct eno_taken: RESULT and TAKE */
+	TCP_ENO_ESTABLISHED = TCP_ENO_BASE + 19,   /* w struct eno_established: SESSID and PUT */
+	TCP_ENO_LAST = TCP_ENO_ESTABLISHED,
 };
 
 /* TCP_ENO_CONFIG begins with the version of its own layout:
@@ -76,8 +78,8 @@ struct eno_result {
 	eno_u8 resumed;	   /* host B accepted a resumption suboption */
 	eno_u8 transcript_len;
 	eno_u8 transcript[ENO_TRANSCRIPT_MAX];
-	eno_u8 original_b; /* resumed: this host's role in the original session, 1 = B */
-	eno_u8 pad;
+	eno_u8 original_b;  /* resumed: this host's role in the original session, 1 = B */
+	eno_u8 given;	    /* TCP_ENO_RESULT_TAKE: the secret follows; else 0 */
 	unsigned short tag; /* resumed: as it was put */
 	unsigned int pad2;
 };
@@ -98,6 +100,22 @@ struct eno_session_entry {
 	eno_u8 ss[ENO_SECRET_LEN];	     /* ss[i+1] */
 };
 _Static_assert(sizeof(struct eno_session_entry) == 72, "struct eno_session_entry is ABI");
+
+/* TCP_ENO_RESULT_TAKE, for who makes the keys at once: of two system calls one. */
+struct eno_taken {
+	struct eno_result result;
+	eno_u8 ss[ENO_SECRET_LEN]; /* as by TCP_ENO_SESSION_TAKE if result.given, else 0 */
+};
+_Static_assert(sizeof(struct eno_taken) == 128, "struct eno_taken is ABI");
+
+/* TCP_ENO_ESTABLISHED: the keys exist.  Both or neither. */
+struct eno_established {
+	eno_u8 sessid_len;
+	eno_u8 pad[7];		       /* 0 */
+	eno_u8 sessid[ENO_SESSID_MAX]; /* 0 from sessid_len on */
+	struct eno_session_entry next;
+};
+_Static_assert(sizeof(struct eno_established) == 144, "struct eno_established is ABI");
 
 /* The value of map eno_policy: what this host negotiates.  Zero permits all. */
 enum { ENO_POLICY_NO_CONNECT = 1, ENO_POLICY_NO_LISTEN = 2 };

@@ -18,6 +18,12 @@ class Secret:
     def from_option(fileno: int, level: int, name: int, size: int) -> Secret:
         """A socket option of ``size`` bytes, read straight into secret memory;
         ``OSError`` where getsockopt() fails or gives another size."""
+    @staticmethod
+    def split_option(
+        fileno: int, level: int, name: int, head: int, size: int
+    ) -> tuple[bytes, Secret]:
+        """A socket option of ``head`` bytes for everybody and ``size`` bytes of secret;
+        raises as ``from_option``."""
     def to_option(self, fileno: int, level: int, name: int, prefix: Buffer) -> None:
         """Set a socket option to ``prefix`` and the secret, from memory that is
         wiped at once; ``OSError`` where setsockopt() fails."""

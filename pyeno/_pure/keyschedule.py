@@ -184,6 +184,10 @@ class KeySchedule:
     def incoming(self) -> Generations:
         return self._direction(self._original_role.opposite)
 
+    def directions(self) -> tuple[Generations, Secret, Generations, Secret]:
+        sending, receiving = self.outgoing(), self.incoming()
+        return sending, sending.traffic_key(), receiving, receiving.traffic_key()
+
     def next_secret(self) -> Secret:
         self._check()
         return Secret(self._next_ss)

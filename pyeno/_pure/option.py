@@ -99,6 +99,14 @@ def parse(option: Buffer, /) -> Option:
     return made
 
 
+def data_of(option: Buffer, tep: int, /) -> bytes | None:
+    """The suboption data of a TEP in a SYN-form ENO option (RFC 8547 section 4.4), or None.
+
+    As parse() and a search of its ``teps``; of a repeated TEP it is the first.
+    """
+    return next((sub.data for sub in parse(option).teps if sub.tep == tep), None)
+
+
 def find(tcp_options: Buffer, /) -> tuple[bytes, ...]:
     """All ENO options among a TCP header's option bytes (at most 40), in order.
 

@@ -50,6 +50,17 @@ class Secret:
             raise say.short_option(given.value, size)
         return secret
 
+    @staticmethod
+    def split_option(
+        fileno: int, level: int, name: int, head: int, size: int
+    ) -> "tuple[bytes, Secret]":
+        if head < 0:
+            raise say.out_of_range("head", head, 0, 65535)
+        if size < 1:
+            raise say.out_of_range("size", size, 1, 65535)
+        whole = Secret.from_option(fileno, level, name, head + size)
+        return bytes(whole._data[:head]), Secret(memoryview(whole._data)[head:])
+
     def to_option(self, fileno: int, level: int, name: int, prefix: Buffer) -> None:
         value = bytearray(octets(prefix)) + self.data("secret")
         try:

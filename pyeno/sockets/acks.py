@@ -15,6 +15,12 @@ Init messages went before it.
 import contextlib
 import socket
 
+from pyeno.sockets.raw import BaseSocket
+
+_setsockopt = BaseSocket.setsockopt  # type: ignore[attr-defined]
+_TCP, _QUICKACK = int(socket.IPPROTO_TCP), socket.TCP_QUICKACK
+_where_possible = contextlib.suppress(OSError)
+
 
 class HeldAck:
     """Of one connecting socket."""
@@ -34,8 +40,8 @@ class HeldAck:
         """Before connect(): the next thing this host does decides."""
         if self._asked:
             return
-        with contextlib.suppress(OSError):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
+        with _where_possible:
+            _setsockopt(sock, _TCP, _QUICKACK, 0)
             self.held = self._marked = True
 
     def release(self, sock: socket.socket) -> None:
@@ -48,6 +54,10 @@ class HeldAck:
         """Whoever asks for the descriptor may wait with it from now on."""
         self._asked = True
         self.release(sock)
+
+    def resumed(self) -> None:
+        """No Init messages go before the application's bytes."""
+        self.usual = not self.held
 
     def sent(self, sock: socket.socket, *, established: bool) -> None:
         """It went with bytes; ``established``: later ones are the application's."""
@@ -64,5 +74,5 @@ class HeldAck:
 
 
 def _hurry(sock: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+    with _where_possible:
+        _setsockopt(sock, _TCP, _QUICKACK, 1)

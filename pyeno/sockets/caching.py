@@ -10,6 +10,9 @@ import errno
 import os
 import socket
 import struct
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from pyeno import kernel
@@ -22,57 +25,75 @@ from pyeno.sockets.raw import descriptor
 from pyeno.tep import TepConnection
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
+    from pyeno.tcpcrypt.agreement import Secret
     from pyeno.tcpcrypt.sessions import Session
 
-# struct eno_session_entry of ext/wire/eno_abi.h, up to the secret
-_ENTRY = struct.Struct("=BBHI18s8s6x")
+# struct eno_established of ext/wire/eno_abi.h, up to the secret
+_ESTABLISHED = struct.Struct("=B7x64sBBHI18s8s6x")
+_TCP = int(socket.IPPROTO_TCP)
 _OF_CONNECTION, _OF_SCOPE, _OF_USER = 0, 1, 2
 
 
 class Caching:
     """Takes, puts and flushes for one connection."""
 
-    __slots__ = ("_config", "_keeps", "_outcome", "_result")
+    __slots__ = ("_config", "_keeps", "_outcome", "_result", "_ss")
 
-    def __init__(self, outcome: Outcome, result: Result, config: Config) -> None:
+    def __init__(
+        self, outcome: Outcome, result: Result, config: Config, ss: "Secret | None" = None
+    ) -> None:
+        self._ss = ss
         self._outcome = outcome
         self._result = result
         self._config = config
         self._keeps = config.cache
 
-    def resume(self, sock: socket.socket, connection: TepConnection) -> None:
-        """Give a resumed connection its secret.
+    def resume(self, sock: socket.socket, connection: TepConnection) -> bool:
+        """Give a resumed connection its secret; whether it is one.
 
         Raises LocalProtocolError where another process took it, KernelError where
         the kernel cannot be asked any more.
         """
         result = self._result
         if not result.resumed or connection.established:
-            return
-        session = _take(descriptor(sock), self._outcome, result)
+            return False
+        ss = _take(descriptor(sock)) if self._ss is None else self._ss
+        session = _session()(self._outcome, result.tag, result.original_role, ss)
         try:
             connection.resume(session)
         finally:
             session.wipe()
+        return True
 
-    def put(self, sock: socket.socket, connection: TepConnection) -> None:
-        """Cache what a later connection may resume; without it all the same.
+    def publish(self, sock: socket.socket, connection: TepConnection) -> None:
+        """Tell the host's own tools the session ID (RFC 8547 section 5.1), and cache
+        what a later connection may resume; without either all the same.
         [8548:3.5-26, 3.5-27, 3.5-28, 3.5-33]"""
         session = connection.next_session()
-        if session is None:
-            return
         try:
-            if self._keeps:
-                session.ss.to_option(
-                    descriptor(sock),
-                    socket.IPPROTO_TCP,
-                    kernel.TCP_ENO_SESSION_PUT,
-                    _entry(session, self._config.session_lifetime),
-                )
+            if session is None or not self._keeps or not self._put(sock, connection, session):
+                kernel.set_session_id(sock, connection.session_id)
         except OSError:
-            pass  # no room, or detached meanwhile: the next key exchange is a fresh one
+            pass
         finally:
-            session.wipe()
+            if session is not None:
+                session.wipe()
+
+    def _put(self, sock: socket.socket, connection: TepConnection, session: "Session") -> bool:
+        """Both in one system call; False where the kernel did not take them."""
+        value = _established(connection.session_id, session, self._config.session_lifetime)
+        try:
+            session.ss.to_option(descriptor(sock), _TCP, kernel.TCP_ENO_ESTABLISHED, value)
+        except OSError:
+            return False  # no room, or detached: the next key exchange is a fresh one
+        return True
+
+    def wipe(self) -> None:
+        """Forget a secret that was not used."""
+        if self._ss is not None:
+            self._ss.wipe()
 
     def flush(self, sock: socket.socket) -> None:
         """Forget what this connection put, and put nothing any more. [8548:3.5-39]"""
@@ -80,14 +101,38 @@ class Caching:
         _flush(sock, _OF_CONNECTION)
 
 
-def _take(fileno: int, outcome: Outcome, result: Result) -> "Session":
-    # with the first connection, as the rest of tcpcrypt, not with `import pyeno`
-    from pyeno.tcpcrypt.agreement import Secret
+# with the first connection, as the rest of tcpcrypt, not with `import pyeno`
+@cache
+def _agreement() -> "ModuleType":
+    return import_module("pyeno.tcpcrypt.agreement")
+
+
+@cache
+def _session() -> "Callable[[Outcome, int, Role, Secret], Session]":
     from pyeno.tcpcrypt.sessions import Session
 
+    return Session.named
+
+
+def result(sock: socket.socket) -> "tuple[Result, Secret | None]":
+    """kernel.result(), and with it the secret of a resumed session, for who uses it at
+    once: what was taken cannot be taken by a child of this process any more."""
     try:
-        ss = Secret.from_option(fileno, socket.IPPROTO_TCP, kernel.TCP_ENO_SESSION_TAKE, K_LEN)
-        return Session.named(outcome, result.tag, result.original_role, ss)
+        value, ss = _agreement().Secret.split_option(
+            descriptor(sock), _TCP, kernel.TCP_ENO_RESULT_TAKE, kernel.RESULT_LEN, K_LEN
+        )
+    except OSError:  # nothing attached, or older programs: that tells which
+        return kernel.result(sock), None
+    found = kernel.parse_result(value)
+    return found, ss if found.given else None
+
+
+def _take(fileno: int) -> "Secret":
+    try:
+        ss: Secret = _agreement().Secret.from_option(
+            fileno, _TCP, kernel.TCP_ENO_SESSION_TAKE, K_LEN
+        )
+        return ss
     except OSError as error:
         if error.errno == errno.ENOPROTOOPT:
             raise KernelError(
@@ -103,13 +148,14 @@ def _take(fileno: int, outcome: Outcome, result: Result) -> "Session":
         ) from None
 
 
-def _entry(session: "Session", lifetime: int) -> bytes:
+def _established(session_id: bytes, session: "Session", lifetime: int) -> bytes:
     original_b = session.original_role is Role.B
     # the nonce from getrandom(): the kernel half has no generator of its own [8548:3.5-2]
     nonce = os.urandom(RESUME_NONCE_MAX)
-    return _ENTRY.pack(
-        session.tep, original_b, session.aead, lifetime, session.identifier, nonce
-    )
+    return _ESTABLISHED.pack(
+        len(session_id), session_id,
+        session.tep, original_b, session.aead, lifetime, session.identifier, nonce,
+    )  # fmt: skip
 
 
 def _flush(sock: socket.socket, what: int) -> None:

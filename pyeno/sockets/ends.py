@@ -2,7 +2,6 @@
 call, and that its keys are gone by then.
 """
 
-import contextlib
 import errno
 import os
 import socket
@@ -26,15 +25,16 @@ LOST = {
 class Mortal:
     """What a :class:`~pyeno.sockets.link.Link` knows of its end."""
 
+    error: Exception | None = None
+    lost: OSError | None = None
+    """the kernel's word that the connection is gone, whichever thread got it"""
+    closed = False
+    _fin_sent = False
+
     def __init__(self, sock: socket.socket, connection: TepConnection) -> None:
         # weak, so that a socket nobody holds is closed at once, as the standard one is
         self._socket = weakref.ref(sock)
         self.connection = connection
-        self.error: Exception | None = None
-        self.lost: OSError | None = None
-        """the kernel's word that the connection is gone, whichever thread got it"""
-        self.closed = False
-        self._fin_sent = False
 
     @property
     def _sock(self) -> socket.socket:
@@ -105,7 +105,9 @@ class Mortal:
     def _wipe(self) -> None:
         """What another thread is sealing or opening with goes when it is done."""
         for _ in range(WIPE_TRIES):
-            with contextlib.suppress(LocalProtocolError):
+            try:
                 self.connection.wipe()  # [8547:5-8, 5-9]
+            except LocalProtocolError:
+                time.sleep(WIPE_PAUSE)
+            else:
                 return
-            time.sleep(WIPE_PAUSE)

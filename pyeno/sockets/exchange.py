@@ -8,7 +8,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pyeno import kernel
 from pyeno._values import Buffer
 from pyeno.errors import (
     HandshakeTimeoutError,
@@ -28,6 +27,8 @@ from pyeno.tep import TepConnection
 if TYPE_CHECKING:
     from pyeno.pump import Pump
 
+# plain numbers: "|" of two flags makes an enumeration's member, slower than the system call
+_DONTWAIT = int(socket.MSG_DONTWAIT)
 _recv_into = BaseSocket.recv_into  # type: ignore[attr-defined]
 _send = BaseSocket.send  # type: ignore[attr-defined]
 
@@ -40,27 +41,29 @@ class Exchange(Mortal, ABC):
     [8548:3.6-4, 3.6-5]
     """
 
+    _deadline: float | None = None
+    _unsent = b""
+    _oob = 0
+    """MSG_OOB while ``_unsent`` ends with urgent data, for the peer's SIGURG"""
+    caching: Caching | None = None
+    """the connection's part in the session cache, where its TEP may have one"""
+    pump: "Pump | None" = None
+    """does what is usual in compiled code, once the keys are there"""
+
     def __init__(
         self,
         sock: socket.socket,
         connection: TepConnection,
         handshake_timeout: float,
         keepalive: tuple[float, float] | None = None,
+        ack: HeldAck | None = None,
     ) -> None:
         super().__init__(sock, connection)
+        self.ack = ack or HeldAck()
         self.reading = create_lock()
         self.writing = create_lock()
         self._handshake_timeout = handshake_timeout
-        self._deadline: float | None = None
         self._liveness = None if keepalive is None else Liveness(*keepalive)
-        self._unsent = b""
-        self._oob = 0
-        """MSG_OOB while ``_unsent`` ends with urgent data, for the peer's SIGURG"""
-        self.caching: Caching | None = None
-        """the connection's part in the session cache, where its TEP may have one"""
-        self.ack = HeldAck()
-        self.pump: Pump | None = None
-        """does what is usual in compiled code, once the keys are there"""
 
     @abstractmethod
     def attend(self) -> bool:
@@ -80,18 +83,13 @@ class Exchange(Mortal, ABC):
         with self.reading, self.writing:
             self.check()
             forks.keep(self)
-            now, timeout = time.monotonic(), self._sock.gettimeout()
-            until = None if timeout is None else now + timeout
-            if self._deadline is None:  # the peer's time runs once we take part
-                self._deadline = now + self._handshake_timeout
             try:
-                self._resume_session()
-                while not self.connection.established:
+                if self._resume_session():
+                    self._publish()
+                else:
+                    self._exchange_keys()
+                    self._publish()
                     self._flush()
-                    self._await_init(self._deadline, until)
-                    self._receive_init()
-                self._publish()
-                self._flush()
                 self.pump = self.connection.pump(
                     descriptor(self._sock), self.writing, self.reading
                 )
@@ -100,12 +98,22 @@ class Exchange(Mortal, ABC):
             except RemoteProtocolError as error:
                 raise self.fail(error) from None
 
-    def _resume_session(self) -> None:
+    def _exchange_keys(self) -> None:
+        now, timeout = time.monotonic(), self._sock.gettimeout()
+        until = None if timeout is None else now + timeout
+        if self._deadline is None:  # the peer's time runs once we take part
+            self._deadline = now + self._handshake_timeout
+        while not self.connection.established:
+            self._flush()
+            self._await_init(self._deadline, until)
+            self._receive_init()
+
+    def _resume_session(self) -> bool:
         """In the place of the key exchange (RFC 8548 section 3.5). [8548:3.2-5, 3.2-6]"""
         if self.caching is None:
-            return
+            return False
         try:
-            self.caching.resume(self._sock, self.connection)
+            resumed = self.caching.resume(self._sock, self.connection)
         except LocalProtocolError as error:
             if self._was_reset():  # the kernel wiped the secret with the connection
                 raise self.lose() from None
@@ -113,38 +121,38 @@ class Exchange(Mortal, ABC):
             raise
         except KernelError as error:
             raise self.fail(error) from None
+        if resumed:
+            self.ack.resumed()
+        return resumed
 
     def _publish(self) -> None:
-        """Tell the host's own tools the session ID, and cache the next session: before
-        the last Init message goes, so that the peer may resume at once.  Without
-        either all the same."""
+        """Before the last Init message goes, so that the peer may resume at once."""
         if self.caching is not None:
-            self.caching.put(self._sock, self.connection)
-        with contextlib.suppress(OSError):
-            kernel.set_session_id(self._sock, self.connection.session_id)
+            self.caching.publish(self._sock, self.connection)
+
+    def _wipe(self) -> None:
+        if self.caching is not None:
+            self.caching.wipe()
+        super()._wipe()
 
     def _await_init(self, deadline: float, until: float | None) -> None:
         """Until there is something to read; what came in time is read however late."""
-        self.ack.release(self._sock)
-        if ready(self._sock, select.POLLIN):
+        sock = self._sock
+        self.ack.release(sock)
+        until = deadline if until is None else min(until, deadline)
+        if time.monotonic() < until:
+            with contextlib.suppress(TimeoutError):
+                wait(sock, select.POLLIN, until)
+                return
+        elif ready(sock, select.POLLIN):
             return
-        late = time.monotonic() >= deadline
-        if not late and self._sock.gettimeout() != 0:
-            try:
-                wait(
-                    self._sock,
-                    select.POLLIN,
-                    deadline if until is None else min(until, deadline),
-                )
-            except TimeoutError:
-                late = until is None or deadline <= until
-                if not late:
-                    raise
-        if late:
+        if time.monotonic() >= deadline:
             raise HandshakeTimeoutError(
                 f"the peer did not complete the key exchange in {self._handshake_timeout:g} s; "
                 "connection aborted (Config.handshake_timeout allows more)"
             )
+        if sock.gettimeout() != 0:
+            raise TimeoutError("timed out")
 
     def _receive_init(self) -> None:
         data = bytearray(4096)
@@ -163,11 +171,12 @@ class Exchange(Mortal, ABC):
 
     def _push(self, sealed: Buffer, flags: int = 0) -> int:
         """One send(); where another thread aborted meanwhile, its error says why."""
+        sock = self._sock
         try:
-            sent: int = _send(self._sock, sealed, flags | self._oob)
+            sent: int = _send(sock, sealed, flags | self._oob)
         except OSError as error:
             raise self.meaning(error) from None
-        self.ack.sent(self._sock, established=self.connection.established)
+        self.ack.sent(sock, established=self.connection.established)
         return sent
 
     def _flush(self, flags: int = 0) -> None:
@@ -182,12 +191,18 @@ class Exchange(Mortal, ABC):
 
     def _drain(self, deadline: float | None, flags: int = 0) -> None:
         """As _flush(), but waits for room until ``deadline`` at most."""
+        # send() itself would wait where the socket has a timeout
+        waits = bool(self._sock.gettimeout())
         while True:
             while self._unsent:
-                if not ready(self._sock, select.POLLOUT):
+                if waits and not ready(self._sock, select.POLLOUT):
                     wait(self._sock, select.POLLOUT, deadline)
-                sent = self._push(self._unsent, flags | socket.MSG_DONTWAIT)
-                self._unsent = self._unsent[sent:]
+                try:
+                    sent = self._push(self._unsent, int(flags) | _DONTWAIT)
+                except BlockingIOError:
+                    waits = True
+                else:
+                    self._unsent = self._unsent[sent:]
             self._oob = 0
             self._unsent = self.connection.data_to_send()
             if not self._unsent:

@@ -9,15 +9,20 @@ import contextlib
 import select
 import socket
 import threading
+import time
 from typing import Any
 
 from pyeno.errors import LocalProtocolError, PyenoError, RemoteProtocolError
 from pyeno.sockets.inbound import READ_SIZE
-from pyeno.sockets.outbound import Outbound
+from pyeno.sockets.outbound import LOOK_SECONDS, Outbound
 from pyeno.sockets.raw import BaseSocket, acknowledged, ready, reset
 from pyeno.sockets.urgent import Urgent
 
 _recv_into = BaseSocket.recv_into  # type: ignore[attr-defined]
+_DISCARD = int(socket.MSG_DONTWAIT | socket.MSG_TRUNC)
+_nothing_there = contextlib.suppress(BlockingIOError)
+_UNREAD = bytearray(READ_SIZE)
+"""Only its size counts: with MSG_TRUNC the kernel's TCP discards instead of copying."""
 
 
 class Link(Urgent, Outbound):
@@ -26,6 +31,7 @@ class Link(Urgent, Outbound):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._tending = threading.Lock()
+        self._look_at = time.monotonic() + LOOK_SECONDS  # a new connection has nothing yet
 
     def acknowledged(self) -> tuple[int, int]:
         """See :func:`pyeno.sockets.raw.acknowledged`."""
@@ -89,8 +95,10 @@ class Link(Urgent, Outbound):
     def _discard_received(self) -> None:
         """Take protocol bytes that nobody will read (the peer's FINp): the
         kernel answers close() with unread bytes by a RST, which would destroy
-        what we sent last."""
-        if ready(self._sock, select.POLLIN):
-            left = _recv_into(self._sock, bytearray(READ_SIZE), 0, socket.MSG_DONTWAIT)
-            if left and self.connection.ended:
-                raise RemoteProtocolError("bytes follow the frame with FINp")
+        what we sent last.  After the peer's FINp that is what they deserve."""
+        if self.connection.ended:
+            return
+        sock = self._sock
+        if not sock.gettimeout() or ready(sock, select.POLLIN):  # a timeout would be waited
+            with _nothing_there:
+                _recv_into(sock, _UNREAD, 0, _DISCARD)

@@ -27,6 +27,17 @@ _SIOCATMARK = 0x8905
 _AF_UNSPEC = struct.pack("=H14x", socket.AF_UNSPEC)
 
 
+_family = BaseSocket.family.__get__  # type: ignore[attr-defined]
+_type = BaseSocket.type.__get__  # type: ignore[attr-defined]
+_proto = BaseSocket.proto.__get__  # type: ignore[attr-defined]
+
+
+def kind_of(sock: socket.socket) -> tuple[int, int, int]:
+    """(family, type, proto) as numbers: the standard socket's properties look each up in
+    its enumeration, which takes longer than a system call."""
+    return _family(sock), _type(sock), _proto(sock)
+
+
 def descriptor(sock: socket.socket) -> int:
     """sock.fileno(), without what a :class:`Socket` adds to it."""
     number: int = BaseSocket.fileno(sock)  # type: ignore[attr-defined]

@@ -14,14 +14,20 @@ from pyeno._values import Outcome
 from pyeno.config import Config, as_config
 from pyeno.constants import Reason, State
 from pyeno.errors import EncryptionRequiredError, KernelError
-from pyeno.sockets import caching
+from pyeno.sockets import caching, forks
 from pyeno.sockets.acks import HeldAck
 from pyeno.sockets.info import Info
 from pyeno.sockets.link import Link
-from pyeno.sockets.raw import deadline_after, ready, reset, wait
+from pyeno.sockets.raw import BaseSocket, deadline_after, kind_of, ready, reset, wait
 
 if TYPE_CHECKING:
     from pyeno.pump import Pump
+    from pyeno.tcpcrypt.agreement import Secret
+
+_getsockopt = BaseSocket.getsockopt  # type: ignore[attr-defined]
+_setsockopt = BaseSocket.setsockopt  # type: ignore[attr-defined]
+_STREAMS = ((socket.AF_INET, socket.SOCK_STREAM), (socket.AF_INET6, socket.SOCK_STREAM))
+_SOL_SOCKET, _SO_OOBINLINE = int(socket.SOL_SOCKET), int(socket.SO_OOBINLINE)
 
 # never plain TCP: the peer may encrypt, or does
 _UNKNOWN = {
@@ -42,8 +48,8 @@ class Settling(socket.socket):
     """What is known of the connection, and how it came to be known."""
 
     __slots__ = (
-        "_ack", "_config", "_configured", "_info", "_link", "_listening", "_pump", "_refused",
-        "_seeded", "_settled", "_settling", "_state",
+        "_ack", "_config", "_configured", "_link", "_listening", "_pump", "_refused", "_result",
+        "_seeded", "_settled", "_settling",
     )  # fmt: skip
 
     def __init__(
@@ -56,7 +62,7 @@ class Settling(socket.socket):
         config: Config | None = None,
     ) -> None:
         self._config = as_config(config)
-        self._info = Info(kernel.NOT_CONFIGURED, None)
+        self._result = kernel.NOT_CONFIGURED
         self._link: Link | None = None
         self._pump: Pump | None = None
         self._ack = HeldAck()
@@ -65,14 +71,13 @@ class Settling(socket.socket):
         self._seeded = True
         self._refused: EncryptionRequiredError | KernelError | None = None
         self._settled = False
-        self._state = State.OFF
         self._settling = threading.Lock()
         super().__init__(family, type, proto, fileno)
         if fileno is None:
             self._configure()
 
     def _configure(self) -> None:
-        if self.type == socket.SOCK_STREAM and self.family in (socket.AF_INET, socket.AF_INET6):
+        if kind_of(self)[:2] in _STREAMS:
             self._seeded = entropy.ready()
             if self._seeded:
                 self._configured = caching.configure(self, self._config)
@@ -88,15 +93,16 @@ class Settling(socket.socket):
     def eno(self) -> Info:
         """What TCP-ENO made of this connection; see :class:`pyeno.Info`."""
         self._look()
-        return self._info
+        return Info(self._result, None if self._link is None else self._link.connection)
 
     def _look(self) -> None:
         """Settle if there is a connection to settle."""
         if not self._settled and not self._closed and not self._listening:  # type: ignore[attr-defined]
             self._settle()
 
-    def _settle(self, *, connected: bool = False) -> bool:
-        """Read the kernel's verdict; False while there is none yet.
+    def _settle(self, *, connected: bool = False, taking: bool = False) -> bool:
+        """Read the kernel's verdict; False while there is none yet.  ``taking``: with the
+        secret of a resumed session, for the handshake that follows at once.
 
         One thread at a time, or two would make keys.  Connected or not is asked
         first: a connection that opens between the two questions would pass for a
@@ -107,12 +113,11 @@ class Settling(socket.socket):
             if self._settled:
                 return True
             connected = connected or self._connected()
-            result = kernel.result(self) if self._seeded else kernel.NO_ENTROPY
-            self._state = result.state
+            result, ss = self._verdict(taking)
+            self._result = result
             if result.state is State.ENCRYPTED:  # [8547:4.6-10, 4.6-11] [8548:3.2-9, 3.2-11]
-                self._adopt(result)
+                self._adopt(result, ss)
             else:
-                self._info = Info(result, None)
                 if not connected or result.state is State.OFFERED:
                     return False
                 self._ack.release(self)
@@ -125,26 +130,31 @@ class Settling(socket.socket):
             self._settled = True
             return True
 
-    def _adopt(self, result: kernel.Result) -> None:
+    def _verdict(self, taking: bool) -> "tuple[kernel.Result, Secret | None]":
+        if not self._seeded:
+            return kernel.NO_ENTROPY, None
+        if taking and self._configured:
+            return caching.result(self)
+        return kernel.result(self), None
+
+    def _adopt(self, result: kernel.Result, ss: "Secret | None") -> None:
+        config = self._config
         outcome = Outcome(
-            Reason.NEGOTIATED,
-            result.role,
-            result.peer_aware,
-            result.tep_byte,
-            result.resumed,
+            Reason.NEGOTIATED, result.role, result.peer_aware, result.tep_byte, result.resumed,
             result.transcript,
-        )
+        )  # fmt: skip
         # TCP's unauthenticated URG flag must not take a byte out of the stream of frames
         # (RFC 8548 section 3.7) [8547:5-15]
-        inline = super().getsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE)
-        super().setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
-        connection = tep.create_connection(outcome, self._config)
+        inline = _getsockopt(self, _SOL_SOCKET, _SO_OOBINLINE)
+        if not inline:
+            _setsockopt(self, _SOL_SOCKET, _SO_OOBINLINE, 1)
+        connection = tep.create_connection(outcome, config)
         connection.oob_inline = bool(inline)
-        config = self._config
-        self._link = Link(self, connection, config.handshake_timeout, config.liveness)
-        self._link.caching = caching.Caching(outcome, result, config)
-        self._link.ack = self._ack
-        self._info = Info(result, connection)
+        link = Link(self, connection, config.handshake_timeout, config.liveness, self._ack)
+        link.caching = caching.Caching(outcome, result, config, ss)
+        if ss is not None:
+            forks.keep(link)
+        self._link = link
 
     def _connected(self) -> bool:
         try:
@@ -183,9 +193,9 @@ class Settling(socket.socket):
         return self._link
 
     def _await_connected(self) -> None:
-        if self._state in (State.OFF, State.DISABLED) and not self._config.require:
+        if self._result.state in (State.OFF, State.DISABLED) and not self._config.require:
             return
-        if self._state in (State.OFFERED, State.DISABLED):
+        if self._result.state in (State.OFFERED, State.DISABLED):
             timeout = self.gettimeout()
             if timeout != 0:
                 wait(self, select.POLLOUT, deadline_after(timeout))

@@ -6,17 +6,15 @@ encryption cannot keep (file-descriptor hand-over, ancillary data) is refused
 with an error that says so.
 """
 
-import contextlib
 import errno
 import os
 import socket
 import struct
-from collections.abc import Iterator
 from typing import Any
 
 from pyeno.constants import State
 from pyeno.errors import LocalProtocolError
-from pyeno.sockets.raw import BaseSocket, reset
+from pyeno.sockets.raw import BaseSocket, kind_of, reset
 from pyeno.sockets.receiving import Receiving
 from pyeno.sockets.sending import Sending
 
@@ -41,30 +39,34 @@ class Socket(Receiving, Sending):
         Raises EncryptionRequiredError where ``Config.require`` forbids the
         plain connection it got.
         """
-        with self._opening():
+        self._prepare_ack()
+        try:
             super().connect(address)
             self._opened()
+        finally:
+            self._settle_ack()
 
     def connect_ex(self, address: Any) -> int:
         """As socket.connect_ex(); protocol errors are still raised."""
-        with self._opening():
+        self._prepare_ack()
+        try:
             code = super().connect_ex(address)
             if code == 0:
                 self._opened()
+        finally:
+            self._settle_ack()
         return code
 
-    @contextlib.contextmanager
-    def _opening(self) -> Iterator[None]:
+    def _prepare_ack(self) -> None:
         """Hold the handshake's last ACK back for the first bytes, unless nobody would
         be there to release it: who does not block comes back whenever it likes."""
         self._reopen()
         if self._configured and self.gettimeout() != 0:
             self._ack.hold(self)
-        try:
-            yield
-        finally:
-            if self._link is None:
-                self._ack.release(self)
+
+    def _settle_ack(self) -> None:
+        if self._link is None:
+            self._ack.release(self)
 
     def fileno(self) -> int:
         """As socket.fileno().  Who asks may wait with it (select, poll), so the peer
@@ -73,8 +75,11 @@ class Socket(Receiving, Sending):
         return super().fileno()
 
     def _opened(self) -> None:
-        with contextlib.suppress(BlockingIOError):
+        try:
+            self._settle(connected=True, taking=True)
             self.do_handshake()
+        except BlockingIOError:
+            return
 
     def listen(self, *backlog: int) -> None:
         super().listen(*backlog)
@@ -90,9 +95,7 @@ class Socket(Receiving, Sending):
         socket raises EncryptionRequiredError on every use.
         """
         descriptor, address = self._accept()  # type: ignore[attr-defined]
-        accepted = Socket(
-            self.family, self.type, self.proto, fileno=descriptor, config=self._config
-        )
+        accepted = Socket(*kind_of(self), fileno=descriptor, config=self._config)
         if socket.getdefaulttimeout() is None and self.gettimeout():
             accepted.setblocking(True)
         accepted._seeded = self._seeded
@@ -159,18 +162,12 @@ class Socket(Receiving, Sending):
 
     def dup(self) -> "Socket":
         self._stay("dup: the keys of an encrypted connection cannot be shared")
-        return Socket(
-            self.family,
-            self.type,
-            self.proto,
-            fileno=socket.dup(self.fileno()),
-            config=self._config,
-        )
+        return Socket(*kind_of(self), fileno=socket.dup(self.fileno()), config=self._config)
 
     def _stay(self, refusal: str) -> None:
         """Refuse where the connection is, or may turn out to be, encrypted."""
         self._look()
-        if self._link is not None or self._state is State.OFFERED:
+        if self._link is not None or self._result.state is State.OFFERED:
             raise LocalProtocolError(refusal)
 
     def __getstate__(self) -> None:

@@ -8,12 +8,11 @@ Offsets in the framer count every byte of the direction's TCP stream, the Init
 message included (RFC 8548 section 3.6).
 """
 
-from collections import deque
 from typing import TYPE_CHECKING
 
 from pyeno._values import Buffer, Outcome
 from pyeno.config import Config
-from pyeno.constants import ENO_GLT, Aead, Role
+from pyeno.constants import AEADS, ENO_GLT, Aead, Role
 from pyeno.errors import LocalProtocolError, NotEncryptedError, TruncationError
 from pyeno.events import (
     DataReceived,
@@ -24,11 +23,10 @@ from pyeno.events import (
     UrgentReceived,
 )
 from pyeno.pump import create_pump
-from pyeno.tcpcrypt.agreement import Secret
 from pyeno.tcpcrypt.framer import Opener, Sealer
 from pyeno.tcpcrypt.handshake import Agreed, Handshake
 from pyeno.tcpcrypt.keylog import KeyLog
-from pyeno.tcpcrypt.keyschedule import Generations, KeySchedule
+from pyeno.tcpcrypt.keyschedule import KeySchedule
 from pyeno.tcpcrypt.schemes import Randomness
 from pyeno.tcpcrypt.sessions import Session
 from pyeno.tcpcrypt.system import SYSTEM
@@ -38,6 +36,17 @@ if TYPE_CHECKING:
     from pyeno.pump import Lock, Pump
 
 _EVENT_READ = 1 << 16
+_EVENTS_MAX = 64
+
+
+class _Events(list[Event]):
+    """Those nobody asks for push each other out."""
+
+    __slots__ = ()
+
+    def raised(self, remote_generation: int) -> None:
+        self.append(Rekeyed(remote_generation))
+        del self[:-_EVENTS_MAX]
 
 
 class Connection:
@@ -49,35 +58,41 @@ class Connection:
     :class:`pyeno.tep.TepConnection`; see there for each method.
     """
 
+    _handshake: Handshake | None = None
+    """while it goes on; none where a session is resumed"""
+    _keys: Traffic | None = None
+    _next: Session | None = None
+    _urgent_index: int | None = None
+    _oob_inline = True
+    _wiped = False
+    _told = False
+    """that encryption is enabled, by the first event"""
+    _owed = b""
+
     def __init__(
         self, outcome: Outcome, config: Config, *, randomness: Randomness = SYSTEM
     ) -> None:
         self._outcome = outcome
         self._config = config
-        self._handshake = Handshake(
-            role=outcome.role,
-            tep=outcome.tep_byte & ENO_GLT,
-            aeads=config.aeads,
-            randomness=randomness,
-        )
-        self._original_role = outcome.role
-        self._keys: Traffic | None = None
-        self._next: Session | None = None
-        self._keylog = KeyLog(config.keylog)
-        self._events: deque[Event] = deque(maxlen=64)
-        self._urgent_index: int | None = None
-        self._oob_inline = True
-        self._wiped = False
-        self._owed = b"" if outcome.resumed else self._handshake.start()  # [8548:3.2-5]
+        self._events = _Events()  # a deque takes half a kibibyte even when it is empty
+        if not outcome.resumed:  # [8548:3.2-5]
+            self._handshake = Handshake(
+                role=outcome.role,
+                tep=outcome.tep_byte & ENO_GLT,
+                aeads=config.aeads,
+                randomness=randomness,
+            )
+            self._owed = self._handshake.start()
 
     # -- what is known -------------------------------------------------------
 
     def __repr__(self) -> str:
         if self._keys is None:
-            return (
-                f"<tcpcrypt Connection: role {self.role.value}, {self._handshake.state.value}>"
-            )
+            return f"<tcpcrypt Connection: role {self.role.value}, {self._begun()}>"
         return f"<tcpcrypt Connection: role {self.role.value}, generation {self.generation}>"
+
+    def _begun(self) -> str:
+        return "to be resumed" if self._handshake is None else self._handshake.state.value
 
     @property
     def role(self) -> Role:
@@ -166,9 +181,7 @@ class Connection:
         [8548:3.2-6, 3.5-19, 3.5-21]"""
         if self._keys is not None or self._wiped:
             raise LocalProtocolError("resume: this connection has, or had, its keys already")
-        schedule = session.schedule(self._outcome)
-        self._original_role = session.original_role
-        self._begin(schedule, session.identifier, 0, 0)
+        self._begin(session.schedule(self._outcome), session.identifier, 0, 0)
 
     def next_session(self) -> Session | None:
         session, self._next = self._next, None
@@ -176,31 +189,22 @@ class Connection:
 
     def _begin(self, schedule: KeySchedule, name: bytes, sent: int, received: int) -> None:
         """Frames both ways, after that many stream bytes; ``name`` is for the key log."""
-        sending, receiving = schedule.outgoing(), schedule.incoming()
-        session_id, aead = schedule.session_id, Aead(schedule.aead)
-        if self._config.cache:
+        config, aead = self._config, AEADS[schedule.aead]
+        if config.cache:
             self._next = Session.after(schedule, self._outcome.tep_byte)
+        sending, key, receiving, peer_key = schedule.directions()
         schedule.wipe()  # [8548:3.5-26]
-        self._keylog.begin(name, aead)
-        key, peer_key = sending.traffic_key(), receiving.traffic_key()
-        self._log(sending, key, True)
-        self._log(receiving, peer_key, False)
-        sealer = Sealer(aead, key, sent, frame_size=self._config.frame_data)
+        log = KeyLog.of_session(config.keylog, name, aead, schedule.original_role)
+        log(sending, key, True)
+        log(receiving, peer_key, False)
+        sealer = Sealer(aead, key, sent, frame_size=config.frame_data)
         opener = Opener(aead, peer_key, received)
         opener.oob_inline = self._oob_inline
         self._keys = Traffic(
-            session_id, aead, sending, receiving, sealer, opener,
-            frame_data=self._config.frame_data, rekey_bytes=self._config.rekey_bytes,
-            paced=self._config.frame_size == "auto", log=self._log, raised=self._raised,
+            schedule.session_id, aead, sending, receiving, sealer, opener,
+            frame_data=config.frame_data, rekey_bytes=config.rekey_bytes,
+            paced=config.frame_size == "auto", log=log, raised=self._events.raised,
         )  # fmt: skip
-        self._events.append(EncryptionEnabled(session_id, aead))
-
-    def _log(self, generations: Generations, key: Secret, outgoing: bool) -> None:
-        direction = "ab" if outgoing is (self._original_role is Role.A) else "ba"
-        self._keylog.write(direction, generations.generation, key)
-
-    def _raised(self, remote_generation: int) -> None:
-        self._events.append(Rekeyed(remote_generation))
 
     # -- receiving -----------------------------------------------------------
 
@@ -208,14 +212,16 @@ class Connection:
         if self._keys is not None:
             self._keys.opener.feed(data)
             return
-        if self._outcome.resumed:
+        handshake = self._handshake
+        if handshake is None:
             raise LocalProtocolError(
                 "the session is to be resumed: call resume() before receive_data()"
             )
-        agreed = self._handshake.receive(data)
+        agreed = handshake.receive(data)
         if agreed is None:
             return
         self._agree(agreed[0])
+        self._handshake = None
         self._owed += agreed[1]
         if agreed[2]:
             self._ready().opener.feed(agreed[2])
@@ -229,8 +235,9 @@ class Connection:
     def receive_eof(self) -> None:
         if self._keys is None:
             raise TruncationError(
-                f"the stream ended during the key exchange, {self._handshake.begun} bytes "
-                "into the peer's Init message; connection aborted"
+                "the stream ended during the key exchange, "
+                f"{self._handshake.begun if self._handshake else 0} bytes into the peer's "
+                "Init message; connection aborted"
             )
         opener = self._keys.opener
         if not opener.finished:  # [8547:5-10, 5-11, 5-13, 5-14] [8548:3.7-4, 3.7-5]
@@ -255,8 +262,11 @@ class Connection:
         self._ready().open_ahead()
 
     def next_event(self) -> Event | None:
+        if self._keys is not None and not self._told:
+            self._told = True
+            return EncryptionEnabled(self._keys.session_id, self._keys.aead)
         if self._events:
-            return self._events.popleft()
+            return self._events.pop(0)
         if self._keys is None or self._wiped:
             return None
         data = self.read(_EVENT_READ)
@@ -266,7 +276,7 @@ class Connection:
         if data:
             self._events.append(DataReceived(data))
         if self._events:
-            return self._events.popleft()
+            return self._events.pop(0)
         if self.finished:
             self._wiped = True
             return EndOfStream()
@@ -299,8 +309,10 @@ class Connection:
     # -- sending -------------------------------------------------------------
 
     def data_to_send(self) -> bytes:
-        owed, self._owed = self._owed, b""
-        return owed + self._keys.owed() if self._keys is not None else owed
+        owed, keys = self._owed, self._keys
+        if owed:
+            self._owed = b""
+        return owed + keys.owed() if keys is not None and keys.owes else owed
 
     def send(self, data: Buffer, *, fin: bool = False, urgent: bool = False) -> bytes:
         return self._ready().seal(data, fin=fin, urgent=urgent)
@@ -334,7 +346,8 @@ class Connection:
         key; all others are gone then.
         """
         self._wiped = True
-        self._handshake.wipe()
+        if self._handshake is not None:
+            self._handshake.wipe()
         if self._next is not None:
             self._next.wipe()
         if self._keys is not None:
@@ -342,9 +355,7 @@ class Connection:
 
     def _ready(self) -> Traffic:
         if self._keys is None:
-            raise LocalProtocolError(
-                f"the key exchange is not complete ({self._handshake.state.value})"
-            )
+            raise LocalProtocolError(f"the key exchange is not complete ({self._begun()})")
         return self._keys
 
 

@@ -66,7 +66,7 @@ class Handshake:
         self._randomness = randomness
         self._received = bytearray()
         self._keys: KeyPair | None = None
-        self._sent = b""
+        self._n_a = self._sent = b""
 
     def start(self) -> bytes:
         """Host A's Init1; host B waits and sends nothing yet."""
@@ -76,8 +76,9 @@ class Handshake:
             return b""
         keys = generate(self._tep, self._randomness)  # [8547:5-7] [8548:3.3-4]
         pub_a = encode_public(self._tep, keys.public)
-        init1 = encode_init1(Init1(self.aeads, self._randomness.public(N_A_LEN), pub_a))
-        self._keys, self._sent = keys, init1
+        n_a = self._randomness.public(N_A_LEN)
+        init1 = encode_init1(Init1(self.aeads, n_a, pub_a))
+        self._keys, self._n_a, self._sent = keys, n_a, init1
         self.state = HandshakeState.INIT1_SENT
         return init1
 
@@ -152,8 +153,7 @@ class Handshake:
         if self._keys is None:
             raise LocalProtocolError("handshake: Init2 before start()")
         es = self._keys.exchange(bare_public(self._tep, init2.pub_b))
-        n_a = parse_init1(self._sent, self._tep).n_a
-        return Agreed(es, n_a, self._sent, message, init2.cipher), b""
+        return Agreed(es, self._n_a, self._sent, message, init2.cipher), b""
 
 
 def _listing(ciphers: tuple[int, ...]) -> str:

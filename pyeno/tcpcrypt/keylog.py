@@ -13,27 +13,45 @@ created readable by its owner alone.
 """
 
 import os
+from collections.abc import Callable
 from os import PathLike
 
+from pyeno.constants import Role
 from pyeno.tcpcrypt.agreement import Secret
+from pyeno.tcpcrypt.keyschedule import Generations
+
+Log = Callable[[Generations, Secret, bool], None]
+"""Told each new traffic key, and whether it is this host's."""
+
+
+def _nowhere(generations: Generations, key: Secret, outgoing: bool) -> None:
+    """No key log is wanted."""
 
 
 class KeyLog:
-    """Appends lines to ``path``; with None it does nothing and costs nothing."""
+    """Appends the keys of one session to ``path``."""
 
-    def __init__(self, path: str | PathLike[str] | None) -> None:
+    def __init__(
+        self, path: str | PathLike[str], name: bytes, aead: int, original_role: Role
+    ) -> None:
         self._path = path
-        self._prefix = ""
+        self._prefix = f"TCPCRYPT {name.hex()} {aead:04x}"
+        self._original_role = original_role
 
-    def begin(self, name: bytes, aead: int) -> None:
-        """Name the session that the following keys belong to."""
-        if self._path is not None:
-            self._prefix = f"TCPCRYPT {name.hex()} {aead:04x}"
+    @classmethod
+    def of_session(
+        cls, path: str | PathLike[str] | None, name: bytes, aead: int, original_role: Role
+    ) -> Log:
+        """What to tell its traffic keys; without a ``path`` it costs nothing."""
+        return _nowhere if path is None else cls(path, name, aead, original_role).log
+
+    def log(self, generations: Generations, key: Secret, outgoing: bool) -> None:
+        """One direction's traffic key."""
+        direction = "ab" if outgoing is (self._original_role is Role.A) else "ba"
+        self.write(direction, generations.generation, key)
 
     def write(self, direction: str, generation: int, key: Secret) -> None:
         """One traffic key: "ab" is what the original host A sends with."""
-        if self._path is None:
-            return
         line = f"{self._prefix} {direction} {generation} {key.export().hex()}\n"
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:

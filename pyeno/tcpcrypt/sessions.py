@@ -12,9 +12,17 @@ it sends with follow its role in the original session, whatever it is today.
 """
 
 from pyeno._values import Outcome, Suboption
-from pyeno.constants import ENO_GLT, K_LEN, RESUME_HALF_LEN, RESUME_NONCE_MAX, Aead, Role
+from pyeno.constants import (
+    AEADS,
+    ENO_GLT,
+    K_LEN,
+    RESUME_HALF_LEN,
+    RESUME_NONCE_MAX,
+    Aead,
+    Role,
+)
 from pyeno.errors import LocalProtocolError
-from pyeno.option import parse
+from pyeno.option import data_of
 from pyeno.tcpcrypt.agreement import Secret
 from pyeno.tcpcrypt.keyschedule import KeySchedule
 
@@ -27,22 +35,21 @@ class Session:
     ValueError for a TEP, an AEAD or a length that cannot be.
     """
 
-    __slots__ = ("aead", "identifier", "original_role", "ss", "tep")
+    __slots__ = ("_named_by", "aead", "identifier", "original_role", "ss", "tep")
 
     def __init__(
         self, tep: int, aead: int, original_role: Role, identifier: bytes, ss: Secret
     ) -> None:
-        for what, got, need in (
-            ("identifier", len(identifier), 2 * RESUME_HALF_LEN),
-            ("ss", len(ss), K_LEN),
-        ):
-            if got != need:
-                raise ValueError(f"{what} has {got} bytes; {need} are needed")
+        if len(identifier) != 2 * RESUME_HALF_LEN:
+            raise _wrong_length("identifier", len(identifier), 2 * RESUME_HALF_LEN)
+        if len(ss) != K_LEN:
+            raise _wrong_length("ss", len(ss), K_LEN)
         self.tep = tep & ENO_GLT
-        self.aead = Aead(aead)
+        self.aead = AEADS.get(aead) or Aead(aead)
         self.original_role = original_role
         self.identifier = identifier
         self.ss = ss
+        self._named_by: tuple[Outcome, bytes] | None = None
 
     @classmethod
     def after(cls, schedule: KeySchedule, tep: int) -> "Session":
@@ -60,7 +67,9 @@ class Session:
         """The one that both hosts named, where the secret was kept apart."""
         a, b = _by_original_role(outcome, original_role)
         identifier = a[:RESUME_HALF_LEN] + b[:RESUME_HALF_LEN]
-        return cls(outcome.tep_byte, aead, original_role, identifier, ss)
+        session = cls(outcome.tep_byte, aead, original_role, identifier, ss)
+        session._named_by = outcome, a[RESUME_HALF_LEN:] + b[RESUME_HALF_LEN:]
+        return session
 
     def __repr__(self) -> str:
         # nor the identifier: who learns it first can have the session used up
@@ -107,15 +116,7 @@ class Session:
 
         Raises LocalProtocolError if the negotiation named another session.
         """
-        a, b = _by_original_role(outcome, self.original_role)
-        named = a[:RESUME_HALF_LEN] + b[:RESUME_HALF_LEN]
-        if outcome.tep_byte & ENO_GLT != self.tep or named != self.identifier:
-            raise LocalProtocolError(
-                "resume: the negotiation named another session; look it up by the "
-                "identifiers in its transcript"
-            )
-        # sn[i] = nonce_a | nonce_b [8548:3.5-20]
-        sn = a[RESUME_HALF_LEN:] + b[RESUME_HALF_LEN:]
+        sn = self._nonces(outcome)
         return KeySchedule.resume(
             self.ss,
             sn=sn,
@@ -124,9 +125,33 @@ class Session:
             original_role=self.original_role,
         )
 
+    def _nonces(self, outcome: Outcome) -> bytes:
+        """sn[i] = nonce_a | nonce_b [8548:3.5-20]"""
+        if self._named_by is not None and self._named_by[0] is outcome:
+            return self._named_by[1]
+        a, b = _by_original_role(outcome, self.original_role)
+        named = a[:RESUME_HALF_LEN] + b[:RESUME_HALF_LEN]
+        if outcome.tep_byte & ENO_GLT != self.tep or named != self.identifier:
+            raise LocalProtocolError(
+                "resume: the negotiation named another session; look it up by the "
+                "identifiers in its transcript"
+            )
+        return a[RESUME_HALF_LEN:] + b[RESUME_HALF_LEN:]
+
     def wipe(self) -> None:
         """Forget the secret."""
         self.ss.wipe()
+
+
+def _wrong_length(what: str, got: int, need: int) -> ValueError:
+    return ValueError(f"{what} has {got} bytes; {need} are needed")
+
+
+def _data_of(tep: int, option: bytes) -> bytes:
+    data = data_of(option, tep)
+    if data is None:
+        raise LocalProtocolError(f"resume: an option without TEP 0x{tep:02x} was negotiated")
+    return data
 
 
 def _by_original_role(outcome: Outcome, original_role: Role) -> tuple[bytes, bytes]:
@@ -134,8 +159,7 @@ def _by_original_role(outcome: Outcome, original_role: Role) -> tuple[bytes, byt
     if not outcome.resumed:
         raise LocalProtocolError("resume: the negotiation asks for a fresh key exchange")
     size = outcome.transcript[1]  # host A's option comes first (RFC 8547 section 4.8)
-    of_a, of_b = (
-        next(sub.data for sub in parse(option).teps if sub.tep == outcome.tep_byte & ENO_GLT)
-        for option in (outcome.transcript[:size], outcome.transcript[size:])
-    )
+    tep = outcome.tep_byte & ENO_GLT
+    of_a = _data_of(tep, outcome.transcript[:size])
+    of_b = _data_of(tep, outcome.transcript[size:])
     return (of_a, of_b) if outcome.role is original_role else (of_b, of_a)

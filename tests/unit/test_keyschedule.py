@@ -193,6 +193,26 @@ def test_both_directions_are_independent(twin: Any) -> None:
     assert again.traffic_key().export().hex() == HANDSHAKE["k_ab"][0]
 
 
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("aead", Aead)
+def test_both_directions_at_once(twin: Any, aead: Aead, role: Role) -> None:
+    """The same as one by one."""
+    made = twin.keyschedule.KeySchedule.resume(
+        twin.Secret(bytes(range(32))), sn=b"", tep_byte=0xA3, aead=aead, original_role=role
+    )
+    sending, key, receiving, peer_key = made.directions()
+    assert key.export() == made.outgoing().traffic_key().export()
+    assert peer_key.export() == made.incoming().traffic_key().export()
+    assert key.export() != peer_key.export()
+    for generations, one in ((sending, made.outgoing()), (receiving, made.incoming())):
+        generations.advance()
+        one.advance()
+        assert generations.traffic_key().export() == one.traffic_key().export()
+    made.wipe()
+    with pytest.raises(LocalProtocolError):
+        made.directions()
+
+
 def test_wiped_schedule(twin: Any) -> None:
     """What was taken before lives on; the session ID is no secret."""
     schedule = fresh(twin, HANDSHAKE)

@@ -90,6 +90,23 @@ def test_passes_through_socket_options(twin: Any) -> None:
         assert secret.export() == BYTES[16:]
 
 
+def test_an_option_may_be_secret_in_part(twin: Any) -> None:
+    with socket.socket() as sock:
+        key = sock.fileno(), socket.IPPROTO_TCP, TCP_FASTOPEN_KEY
+        twin.Secret(BYTES).to_option(*key, b"")
+        for head in (0, 1, 31):
+            told, secret = twin.Secret.split_option(*key, head, 32 - head)
+            assert told == BYTES[:head] and secret.export() == BYTES[head:]
+        with pytest.raises(OSError, match="gave 32 bytes of a secret; 40 are needed"):
+            twin.Secret.split_option(*key, 8, 32)
+        with pytest.raises(ValueError, match="head is -1"):
+            twin.Secret.split_option(*key, -1, 32)
+        with pytest.raises(ValueError, match="size is 0"):
+            twin.Secret.split_option(*key, 32, 0)
+    with pytest.raises(OSError, match="getsockopt"):
+        twin.Secret.split_option(-1, *key[1:], 8, 24)
+
+
 def test_what_the_kernel_refuses(twin: Any) -> None:
     with socket.socket() as sock:
         key = sock.fileno(), socket.IPPROTO_TCP, TCP_FASTOPEN_KEY

@@ -16,7 +16,7 @@ from pyeno import Config, Role, kernel
 from pyeno._values import Outcome
 from pyeno.constants import State
 from pyeno.errors import KernelError, LocalProtocolError, NotEncryptedError
-from pyeno.sockets import caching
+from pyeno.sockets import acks, caching
 from pyeno.sockets.acks import HeldAck
 from pyeno.tcpcrypt import agreement
 from pyeno.tcpcrypt.sessions import Session
@@ -51,11 +51,11 @@ class Played:
 @pytest.fixture
 def cached(monkeypatch: pytest.MonkeyPatch, negotiated: None) -> Played:
     played = Played()
-    entry = caching._entry
+    entry = caching._established
     ask = kernel.result
 
-    def recorded(session: Session, lifetime: int) -> bytes:
-        played.entries.append(entry(session, lifetime))
+    def recorded(session_id: bytes, session: Session, lifetime: int) -> bytes:
+        played.entries.append(entry(session_id, session, lifetime))
         return b""
 
     def result(sock: socket.socket) -> kernel.Result:
@@ -68,10 +68,10 @@ def cached(monkeypatch: pytest.MonkeyPatch, negotiated: None) -> Played:
             sock.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN_KEY, played.secret)
         return played.result(found.role)
 
-    monkeypatch.setattr(caching, "_entry", recorded)
+    monkeypatch.setattr(caching, "_established", recorded)
     monkeypatch.setattr(kernel, "result", result)
     monkeypatch.setattr(kernel, "TCP_ENO_SESSION_TAKE", TCP_FASTOPEN_KEY)
-    monkeypatch.setattr(kernel, "TCP_ENO_SESSION_PUT", TCP_FASTOPEN_KEY)
+    monkeypatch.setattr(kernel, "TCP_ENO_ESTABLISHED", TCP_FASTOPEN_KEY)
     return played
 
 
@@ -113,11 +113,12 @@ def test_an_accepted_connection_takes_its_secret_when_used(ends: Ends, cached: P
 
 @pytest.mark.rfc("8548:3.5-2", "8548:3.5-26")
 def test_the_next_session_is_put_at_once(ends: Ends, cached: Played) -> None:
-    """struct eno_session_entry: of the next session, with a nonce of its own."""
+    """struct eno_established: the session ID, and the next session with its own nonce."""
     a, b = ends
     b.do_handshake()
     assert kept(a) == kept(b) != cached.secret
-    of_a, of_b = (struct.unpack("=BBHI18s8s6x", entry) for entry in cached.entries)
+    of_a, of_b = (struct.unpack("=BBHI18s8s6x", entry[72:]) for entry in cached.entries)
+    assert cached.entries[0][:41] == bytes((33, *bytes(7))) + a.eno.session_id
     assert of_a[:2] == (0x23, 0) and of_b[:2] == (0x23, 1)
     assert of_a[2:5] == of_b[2:5] and of_a[2] == a.eno.aead and of_a[3] == 3600
     assert of_a[4] != cached.sessions[Role.A].identifier
@@ -142,7 +143,7 @@ def test_a_cache_that_refuses_disturbs_nobody(
     monkeypatch: pytest.MonkeyPatch, ends: Ends, cached: Played
 ) -> None:
     a, b = ends
-    monkeypatch.setattr(kernel, "TCP_ENO_SESSION_PUT", NO_SUCH_OPTION)
+    monkeypatch.setattr(kernel, "TCP_ENO_ESTABLISHED", NO_SUCH_OPTION)
     b.do_handshake()
     b.sendall(b"hello")
     assert a.recv(9) == b"hello"
@@ -213,44 +214,57 @@ def test_closed_without_use(ends: Ends) -> None:
         a.recv(9)
 
 
-class Counting(socket.socket):
+@pytest.fixture
+def quickacks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The values that TCP_QUICKACK was given."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls: list[int] = []
-
-    def setsockopt(self, *args: object) -> None:  # type: ignore[override]
-        self.calls.append(args[2])  # type: ignore[arg-type]
+    values: list[int] = []
+    monkeypatch.setattr(acks, "_setsockopt", lambda *args: values.append(args[3]))
+    return values
 
 
-def test_the_held_acknowledgment_is_released_once() -> None:
-    with Counting() as sock:
+def test_the_held_acknowledgment_is_released_once(quickacks: list[int]) -> None:
+    with socket.socket() as sock:
         ack = HeldAck()
         ack.release(sock)
         ack.hold(sock)
         ack.release(sock)
         ack.release(sock)
-        assert sock.calls == [0, 1]
+        assert quickacks == [0, 1]
 
 
-def test_who_has_the_descriptor_already_may_wait_with_it() -> None:
+def test_who_has_the_descriptor_already_may_wait_with_it(quickacks: list[int]) -> None:
     """As an epoll that knew the socket before it connected."""
-    with Counting() as sock:
+    with socket.socket() as sock:
         ack = HeldAck()
         ack.asked(sock)
         ack.hold(sock)
-        assert not ack.held and not sock.calls
+        assert not ack.held and not quickacks
 
 
-def test_acknowledgments_are_quick_until_the_application_has_sent() -> None:
-    with Counting() as sock:
+def test_acknowledgments_are_quick_until_the_application_has_sent(
+    quickacks: list[int],
+) -> None:
+    with socket.socket() as sock:
         ack = HeldAck()
         ack.hold(sock)
         for established in (False, True, True):  # Init1, then frames
             ack.sent(sock, established=established)
             assert not ack.held
-        assert sock.calls == [0, 1, 1]
+        assert quickacks == [0, 1, 1]
+
+
+@pytest.mark.parametrize(("held", "calls"), [(True, [0, 1]), (False, [])])
+def test_a_resumed_session_has_no_init_messages_to_make_up_for(
+    held: bool, calls: list[int], quickacks: list[int]
+) -> None:
+    with socket.socket() as sock:
+        ack = HeldAck()
+        if held:
+            ack.hold(sock)
+        ack.resumed()
+        for _ in range(2):
+            ack.sent(sock, established=True)
+        assert quickacks == calls
 
 
 def test_who_asks_for_the_descriptor_may_wait_with_it(ends: Ends) -> None:

@@ -73,6 +73,23 @@ def test_parse(option: bytes) -> None:
     same("option", "parse", bytearray(option))
 
 
+@settings(max_examples=400)
+@given(options, tep)
+@example(b"\x45" * 300, 0x23)
+def test_data_of(option: bytes, number: int) -> None:
+    """RFC 8547 section 4.4."""
+    same("option", "data_of", option, number)
+    try:
+        parsed = pure_option.parse(option)
+    except ConnectionError:
+        return
+    for sub in parsed.teps:
+        same("option", "data_of", memoryview(option), sub.tep)
+    if parsed.teps:
+        first = parsed.teps[0]
+        assert native_option.data_of(option, first.tep) == first.data
+
+
 @given(options, options)
 def test_equality(one: bytes, other: bytes) -> None:
     """RFC 8547 section 4.8: options are what they look like on the wire."""

@@ -264,8 +264,7 @@ def resume(q: Json) -> Json:
 def key_log(q: Json) -> Json:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "log")
-        log = KeyLog(path)
-        log.begin(H(q["name"]), q["aead"])
+        log = KeyLog(path, H(q["name"]), q["aead"], Role.A)
         log.write(q["way"], q["generation"], Secret(H(q["key"])))
         return {"line": path.read_text().rstrip("\n")}
 
