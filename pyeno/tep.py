@@ -66,6 +66,10 @@ class TepConnection(Protocol):
         """Stream bytes up to the last frame that was authenticated."""
 
     @property
+    def sealed(self) -> int:
+        """Stream bytes made so far, to be sent all of them, once ``established``."""
+
+    @property
     def buffered(self) -> int:
         """Stream bytes received and not opened yet."""
 

@@ -101,6 +101,7 @@ cdef class Pump:
     cdef bint paced
     cdef public bint sending, receiving
     cdef uint64_t limit
+    cdef readonly uint64_t sent
     cdef int64_t look, came
 
     def __init__(
@@ -159,6 +160,7 @@ cdef class Pump:
                 o.code = errno
             if n >= 0:
                 o.sent += n
+                self.sent += n
             elif o.code != EINTR:
                 return 0
             if o.sent < o.size:

@@ -59,6 +59,9 @@ class Pump:
     def arm(self, limit: int) -> None:
         """``sending`` is True; no frame may reach past stream offset ``limit``."""
     @property
+    def sent(self) -> int:
+        """Stream bytes that the kernel took from here."""
+    @property
     def heard(self) -> float:
         """When stream bytes came last, by the monotonic clock."""
     def send(self, link: Link, data: Buffer) -> int:

@@ -1,6 +1,7 @@
 """The key exchange of a link, and protocol bytes on their way to the kernel."""
 
 import contextlib
+import errno
 import select
 import socket
 import time
@@ -13,6 +14,7 @@ from pyeno.errors import (
     HandshakeTimeoutError,
     KernelError,
     LocalProtocolError,
+    PyenoError,
     RemoteProtocolError,
 )
 from pyeno.pump import create_lock
@@ -42,7 +44,7 @@ class Exchange(Mortal, ABC):
     """
 
     _deadline: float | None = None
-    _unsent = b""
+    _unsent: bytes | memoryview = b""
     _oob = 0
     """MSG_OOB while ``_unsent`` ends with urgent data, for the peer's SIGURG"""
     caching: Caching | None = None
@@ -63,6 +65,7 @@ class Exchange(Mortal, ABC):
         self.reading = create_lock()
         self.writing = create_lock()
         self._handshake_timeout = handshake_timeout
+        self._counts = [0]
         self._liveness = None if keepalive is None else Liveness(*keepalive)
 
     @abstractmethod
@@ -90,9 +93,7 @@ class Exchange(Mortal, ABC):
                     self._exchange_keys()
                     self._publish()
                     self._flush()
-                self.pump = self.connection.pump(
-                    descriptor(self._sock), self.writing, self.reading
-                )
+                self._prime()
                 if self._liveness is not None:
                     timer.watch(self, self._liveness.start(self.connection))
             except RemoteProtocolError as error:
@@ -173,11 +174,12 @@ class Exchange(Mortal, ABC):
         """One send(); where another thread aborted meanwhile, its error says why."""
         sock = self._sock
         try:
-            sent: int = _send(sock, sealed, flags | self._oob)
+            # counted before a signal handler can raise, see _mend()
+            self._counts.extend(map(_send, (sock,), (sealed,), (flags | self._oob,)))
         except OSError as error:
             raise self.meaning(error) from None
         self.ack.sent(sock, established=self.connection.established)
-        return sent
+        return self._counts[-1]
 
     def _flush(self, flags: int = 0) -> None:
         """Send ``_unsent`` and owed protocol bytes, in stream order. [8548:3.3-3]"""
@@ -225,6 +227,10 @@ class Exchange(Mortal, ABC):
 
     # -- the pump ----------------------------------------------------------------
 
+    def _prime(self) -> None:
+        """There are keys: from the next call on the pump does what is usual."""
+        self.pump = self.connection.pump(descriptor(self._sock), self.writing, self.reading)
+
     def _halt(self) -> None:
         """Sending is not as usual, whoever is at it."""
         if self.pump is not None:
@@ -237,6 +243,7 @@ class Exchange(Mortal, ABC):
     def _rearm(self) -> None:
         """Leave sending to the pump again unless something waits: asked after it is
         armed, so that whoever halts it meanwhile is heard.  ``writing`` is held."""
+        self._counts[:] = [sum(self._counts)]
         if self.pump is not None and self.connection.established:
             self.connection.arm(self.pump)
             if self._waiting():
@@ -253,8 +260,29 @@ class Exchange(Mortal, ABC):
             self._halt()
             try:
                 yield
+            except (OSError, PyenoError):
+                raise
+            except BaseException:
+                self._mend()
+                raise
             finally:
                 self._rearm()
+
+    def _mend(self) -> None:
+        """A signal handler raised, between any two steps: what the kernel took tells what of
+        ``_unsent`` is left, or that sealed bytes were lost, after which none can follow."""
+        taken = sum(self._counts) + (0 if self.pump is None else self.pump.sent)
+        left = self.connection.sealed - taken
+        if left > len(self._unsent):
+            self.fail(
+                KernelError(
+                    errno.EINTR,
+                    "an exception of a signal handler interrupted the sealing of data; "
+                    "connection reset",
+                )
+            )
+        else:
+            self._unsent = self._unsent[len(self._unsent) - left :]
 
     def keep_unsent(self, sealed: bytes, data: bytes) -> None:
         """What the pump sealed and the kernel did not take; see Outbound._resume()."""

@@ -144,15 +144,14 @@ class Outbound(Exchange):
 
     def _send_batch(self, sealed: memoryview, deadline: float | None) -> None:
         """All of it before the deadline: the timeout is that of the whole sendall."""
-        sock, sent = self._sock, 0
+        sock, self._unsent = self._sock, sealed
         try:
-            while sent < len(sealed):
+            while self._unsent:
                 if deadline is not None:
                     wait(sock, select.POLLOUT, deadline)
-                sent += self._push(sealed[sent:])
+                self._unsent = self._unsent[self._push(self._unsent) :]
         finally:
-            if sent < len(sealed):
-                self._unsent = bytes(sealed[sent:])
+            self._unsent = bytes(self._unsent)
 
     # -- rekeying and liveness -------------------------------------------------
 
@@ -203,6 +202,11 @@ class Outbound(Exchange):
             self.pump.look_at = self._look_at
         self.attend()
         return True
+
+    def _prime(self) -> None:
+        super()._prime()
+        if self.pump is not None:
+            self.pump.look_at = self._look_at
 
     def look_out(self) -> None:
         """The same for the pump, whose ``writing`` is held."""

@@ -135,6 +135,10 @@ class Connection:
         return 0 if self._keys is None else self._keys.opener.offset
 
     @property
+    def sealed(self) -> int:
+        return 0 if self._keys is None else self._keys.sealer.offset
+
+    @property
     def ended(self) -> bool:
         return self._keys is not None and self._keys.opener.finished
 

@@ -14,7 +14,7 @@ from unit.played import TIMEOUT, hand_made, pair, raw_peer
 import pyeno
 from pyeno import Config
 from pyeno._native.pump import Lock
-from pyeno.errors import AuthenticationError, LocalProtocolError
+from pyeno.errors import AuthenticationError, KernelError, LocalProtocolError
 
 pytestmark = pytest.mark.usefixtures("negotiated")
 MUCH = bytes(range(256)) * (1 << 15)
@@ -119,6 +119,38 @@ def test_a_signal_during_sendall() -> None:
         thread.join()
         assert MUCH.startswith(got[:-5]) and len(got) > 1000
         assert pumps(a)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_signals_at_any_moment(compiled: bool) -> None:
+    """Sealed bytes can be lost between two steps of Python, without a pump more often, and
+    then the connection says so; never does the peer get bytes twice, or too few."""
+    with pumping() as (a, b):
+        if not compiled:
+            a._pump = a._link.pump = None
+        said: list[Exception] = []
+
+        def drain() -> None:
+            try:
+                while b.recv(1 << 18):
+                    pass
+            except Exception as error:
+                said.append(error)
+
+        thread = in_background(threading.Thread(target=drain))
+        lost = False
+        for i in range(40):
+            try:
+                with contextlib.suppress(Interrupted), interrupted(0.001 + i / 5000):
+                    a.sendall(MUCH)
+            except KernelError as error:
+                lost = "interrupted the sealing" in str(error)
+                assert lost
+                break
+        a.close()
+        thread.join(TIMEOUT)
+        assert not thread.is_alive()
+        assert not said or (lost and isinstance(said[0], ConnectionResetError))
 
 
 def test_a_timeout_during_sendall() -> None:
