@@ -20,6 +20,10 @@ from pyeno._native.framer cimport Opener, Sealer
 import os
 
 cdef extern from "<sys/socket.h>" nogil:
+    enum:
+        MSG_DONTWAIT
+        MSG_MORE
+        MSG_TRUNC
     ssize_t send(int fd, const void *data, size_t size, int flags)
     ssize_t recv(int fd, void *data, size_t size, int flags)
 
@@ -86,6 +90,7 @@ cdef struct outgoing:
     const uint8_t *data
     size_t size
     size_t sent
+    int flags
     int code
 
 
@@ -99,7 +104,7 @@ cdef class Pump:
     cdef Lock writing, reading
     cdef int fd
     cdef bint paced
-    cdef public bint sending, receiving
+    cdef public bint sending, receiving, first
     cdef uint64_t limit
     cdef readonly uint64_t sent
     cdef int64_t look, came
@@ -110,7 +115,7 @@ cdef class Pump:
     ):
         self.sealer, self.opener, self.fd, self.paced = sealer, opener, fd, paced
         self.writing, self.reading = writing, reading
-        self.sending = self.receiving = False
+        self.sending = self.receiving = self.first = False
 
     def arm(self, uint64_t limit):
         self.limit = limit
@@ -131,7 +136,7 @@ cdef class Pump:
     # -- sending -------------------------------------------------------------
 
     # the lock is held when this says so
-    cdef bint usual_out(self, size_t size) except -1:
+    cdef bint usual_out(self, size_t size, bint empty=False) except -1:
         cdef size_t most
         if not self.sending or self.sealer.busy or not self.sealer.live:
             return False
@@ -142,7 +147,7 @@ cdef class Pump:
             self.sending
             and self.sealer.live
             and not self.sealer.s.finished
-            and size
+            and (size or empty)
             and clock_ms() < self.look
             and self.sealer.s.offset < self.limit
             and most <= self.limit - self.sealer.s.offset
@@ -156,7 +161,7 @@ cdef class Pump:
         cdef ssize_t n
         while o.sent < o.size:
             with nogil:
-                n = send(self.fd, o.data + o.sent, o.size - o.sent, 0)
+                n = send(self.fd, o.data + o.sent, o.size - o.sent, o.flags)
                 o.code = errno
             if n >= 0:
                 o.sent += n
@@ -170,15 +175,16 @@ cdef class Pump:
     # How many bytes of data were sealed.  Where code says that not all were sent, the
     # rest is the link's; `hold`: so are the data, until they come again.
     cdef size_t ship(self, object link, const uint8_t *data, size_t size, uint8_t *room,
-                     size_t capacity, bint hold, int *code) except? 0:
+                     size_t capacity, bint hold, int *code, bint fin=False) except? 0:
         cdef seal_job_t job
         cdef outgoing o
         job.data, job.len, job.out, job.room = data, size, room, capacity
-        job.fin, job.urgent = 0, NO_URGENT
+        job.fin, job.urgent = fin, NO_URGENT
         if self.paced:
             self.sealer.paced(clock_ms())
         self.sealer.run(&job)
         o.data, o.size, o.sent, o.code = room, job.written, 0, 0
+        o.flags = MSG_DONTWAIT | MSG_MORE if fin else 0
         try:
             self.push(&o)
         finally:
@@ -188,6 +194,9 @@ cdef class Pump:
                     (<const char *>room)[o.sent : o.size],
                     (<const char *>data)[: job.taken] if hold else b"",
                 )
+        if self.first:
+            self.first = False
+            link.first_sent()
         code[0] = o.code if o.sent < o.size else 0
         return job.taken
 
@@ -275,6 +284,20 @@ cdef class Pump:
         finally:
             PyBuffer_Release(&view)
 
+    # FINp, without waiting; False where the link is to do it, or the rest of it
+    def finish(self, link):
+        cdef uint8_t small[FRAME_OVERHEAD]
+        cdef int code = 0
+        if not self.usual_out(0, True):
+            return False
+        try:
+            self.ship(link, NULL, 0, small, FRAME_OVERHEAD, False, &code, True)
+            link.fin_sealed()
+        finally:
+            self.sending = False
+            self.writing.give()
+        return not code
+
     # -- receiving -----------------------------------------------------------
 
     cdef bint usual_in(self) except -1:
@@ -358,3 +381,9 @@ cdef class Pump:
         finally:
             PyBuffer_Release(&view)
         return link.recv_into(out)
+
+    # what came and nobody will read: how many bytes, without waiting
+    def discard(self):
+        cdef ssize_t n
+        n = recv(self.fd, NULL, 1 << 30, MSG_DONTWAIT | MSG_TRUNC)
+        return n if n > 0 else 0

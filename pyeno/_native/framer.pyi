@@ -112,7 +112,8 @@ class Opener:
         a key is wanted, or at the end. ``read(0)`` opens frames until
         something is ``pending`` or known."""
     def read_into(self, out: bytearray | memoryview) -> int:
-        """As ``read``; the number of bytes put into ``out``."""
+        """As ``read``; the number of bytes put into ``out``. Of what is beyond, a frame that
+        is refused may have wiped some."""
     def peek(self, size: int) -> bytes:
         """What ``read`` would give of the ``pending`` bytes; they stay."""
     def open_ahead(self) -> None:

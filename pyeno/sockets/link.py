@@ -98,6 +98,9 @@ class Link(Urgent, Outbound):
         what we sent last.  After the peer's FINp that is what they deserve."""
         if self.connection.ended:
             return
+        if self.pump is not None:
+            self.pump.discard()
+            return
         sock = self._sock
         if not sock.gettimeout() or ready(sock, select.POLLIN):  # a timeout would be waited
             with _nothing_there:

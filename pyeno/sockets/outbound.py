@@ -93,7 +93,7 @@ class Outbound(Exchange):
     def _waiting(self) -> bool:
         return bool(
             self._unsent or self._held or self._probe or self._fin_sent or self.closed
-            or self.error is not None or not self.ack.usual or self.connection.owes
+            or self.error is not None or self.connection.owes
         )  # fmt: skip
 
     def sendall(self, data: Buffer, urgent: bool = False) -> None:
@@ -207,6 +207,17 @@ class Outbound(Exchange):
         super()._prime()
         if self.pump is not None:
             self.pump.look_at = self._look_at
+            self.pump.first = not self.ack.usual
+            self.pump.receiving = not self.ack.held
+            self._rearm()
+
+    def first_sent(self) -> None:
+        """The pump sent the application's first bytes."""
+        self.ack.sent(self._sock, established=True)
+
+    def fin_sealed(self) -> None:
+        """The pump sealed FINp."""
+        self._fin_sent = True
 
     def look_out(self) -> None:
         """The same for the pump, whose ``writing`` is held."""
@@ -223,6 +234,8 @@ class Outbound(Exchange):
         the last byte of the last frame" (RFC 8548 section 3.7), hence MSG_MORE.
         ``closing``: wait no longer than CLOSE_SECONDS says.
         """
+        if closing and self.pump is not None and self.pump.finish(self):  # type: ignore[arg-type]
+            return
         timeout = self._sock.gettimeout()
         push: Callable[..., None]
         if closing:

@@ -23,8 +23,11 @@ class Receiving(Settling):
             return super().recv(bufsize, flags)
         if bufsize < 0:
             raise ValueError("negative buffersize in recv")
+        if not flags and bufsize:
+            pump = self._prime(link)
+            return link.recv(bufsize) if pump is None else pump.recv(link, bufsize)
         if not flags:
-            return link.recv(bufsize) if bufsize else b""
+            return b""
         return recv_flagged(link, bufsize, flags)
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
@@ -38,8 +41,11 @@ class Receiving(Settling):
         if nbytes < 0 or nbytes > len(view):
             raise ValueError(f"recv_into: {nbytes} bytes into a buffer of {len(view)}")
         view = view[:nbytes] if nbytes else view
+        if not flags and len(view):
+            pump = self._prime(link)
+            return link.recv_into(view) if pump is None else pump.recv_into(link, view)
         if not flags:
-            return link.recv_into(view) if len(view) else 0
+            return 0
         data = recv_flagged(link, len(view), flags)
         view[: len(data)] = data
         return len(data)

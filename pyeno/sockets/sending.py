@@ -9,6 +9,7 @@ from pyeno.sockets.link import Link
 from pyeno.sockets.settling import Settling
 
 Result = TypeVar("Result")
+FLAGS = int(socket.MSG_NOSIGNAL | socket.MSG_OOB)
 
 
 class Sending(Settling):
@@ -18,7 +19,7 @@ class Sending(Settling):
 
     def _sending(self, flags: int) -> Link | None:
         link = self._encrypted()
-        if link is not None and flags & ~(socket.MSG_NOSIGNAL | socket.MSG_OOB):
+        if link is not None and flags & ~FLAGS:
             raise LocalProtocolError(
                 f"send: flags 0x{flags:x} on an encrypted connection; only MSG_NOSIGNAL "
                 "and MSG_OOB can be kept"
@@ -37,6 +38,8 @@ class Sending(Settling):
         link = self._sending(flags)
         if link is None:
             return self._plain(super().send(data, flags))
+        if not flags and (pump := self._prime(link)) is not None:
+            return pump.send(link, data)
         return link.send(data, bool(flags & socket.MSG_OOB))
 
     def count_as_sent(self) -> None:
@@ -52,6 +55,8 @@ class Sending(Settling):
         link = self._sending(flags)
         if link is None:
             return self._plain(super().sendall(data, flags))
+        if not flags and (pump := self._prime(link)) is not None:
+            return pump.sendall(link, data)
         return link.sendall(data, bool(flags & socket.MSG_OOB))
 
     def sendto(self, data: Any, *rest: Any) -> int:

@@ -188,8 +188,6 @@ class Settling(socket.socket):
             self._await_connected()
         if self._refused is not None:
             raise self._refused
-        if self._link is not None:
-            self._pump = self._link.pump
         return self._link
 
     def _await_connected(self) -> None:
@@ -214,7 +212,13 @@ class Settling(socket.socket):
         """
         link = self._encrypted()
         if link is not None:
-            link.handshake()
+            self._prime(link)
+
+    def _prime(self, link: Link) -> "Pump | None":
+        """Keys first; then the pump, if there is one."""
+        link.handshake()
+        self._pump = link.pump
+        return link.pump
 
     def link(self) -> Link | None:
         """For who drives the link itself: see _encrypted()."""

@@ -49,6 +49,7 @@ def test_a_rekey_answer_is_not_lost_between_threads() -> None:
         a = hand_made(peer, b)
         link = b._encrypted()
         assert link is not None
+        b._pump = link.pump = None  # step by step
         b.settimeout(0.5)
         real, looks = link.connection.data_to_send, []
         held, received = threading.Event(), threading.Event()

@@ -181,7 +181,7 @@ def test_connecting_again_in_vain_changes_nothing() -> None:
     with pair() as (a, b):
         link = a._encrypted()
         assert link is not None
-        link.error = LocalProtocolError("played")
+        link.error, link.pump, a._pump = LocalProtocolError("played"), None, None
         try:
             with contextlib.suppress(OSError, LocalProtocolError):
                 a.connect(b.getsockname())
