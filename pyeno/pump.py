@@ -15,27 +15,21 @@ if TYPE_CHECKING:
     from pyeno.tcpcrypt.framer import Opener, Sealer
 
 
+if backend == "native":
+    from pyeno._native import pump as _compiled
+
+
 def create_lock() -> "Lock":
     """As threading.Lock(), of the kind that the pump takes without a call."""
     if backend == "pure":
         return threading.Lock()  # type: ignore[return-value]
-    from pyeno._native.pump import Lock
-
-    return Lock()
+    return _compiled.Lock()
 
 
 def create_pump(
-    sealer: "Sealer",
-    opener: "Opener",
-    fd: int,
-    writing: "Lock",
-    reading: "Lock",
-    *,
-    paced: bool,
+    sealer: "Sealer", opener: "Opener", fd: int, writing: "Lock", reading: "Lock", paced: bool
 ) -> "Pump | None":
     """None where nothing is compiled."""
     if backend == "pure":
         return None
-    from pyeno._native.pump import Pump
-
-    return Pump(sealer, opener, fd, writing, reading, paced=paced)
+    return _compiled.Pump(sealer, opener, fd, writing, reading, paced=paced)

@@ -97,6 +97,10 @@ class TepConnection(Protocol):
     def owes(self) -> bool:
         """``data_to_send`` has something."""
 
+    def meanwhile(self) -> None:
+        """Bytes of the key exchange are on their way and the peer computes: a moment for
+        what later connections will need."""
+
     def resume(self, session: "Session") -> None:
         """Take the secret of the session the negotiation resumed: ``established``.
 

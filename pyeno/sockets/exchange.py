@@ -93,6 +93,7 @@ class Exchange(Mortal, ABC):
                     self._exchange_keys()
                     self._publish()
                     self._flush()
+                    self.connection.meanwhile()
                 self._prime()
                 if self._liveness is not None:
                     timer.watch(self, self._liveness.start(self.connection))
@@ -106,6 +107,7 @@ class Exchange(Mortal, ABC):
             self._deadline = now + self._handshake_timeout
         while not self.connection.established:
             self._flush()
+            self.connection.meanwhile()
             self._await_init(self._deadline, until)
             self._receive_init()
 

@@ -214,6 +214,8 @@ class Outbound(Exchange):
     def first_sent(self) -> None:
         """The pump sent the application's first bytes."""
         self.ack.sent(self._sock, established=True)
+        if self.pump is not None:
+            self.pump.receiving = True
 
     def fin_sealed(self) -> None:
         """The pump sealed FINp."""

@@ -27,7 +27,7 @@ from pyeno.tcpcrypt.framer import Opener, Sealer
 from pyeno.tcpcrypt.handshake import Agreed, Handshake
 from pyeno.tcpcrypt.keylog import KeyLog
 from pyeno.tcpcrypt.keyschedule import KeySchedule
-from pyeno.tcpcrypt.schemes import Randomness
+from pyeno.tcpcrypt.schemes import Randomness, make_ahead
 from pyeno.tcpcrypt.sessions import Session
 from pyeno.tcpcrypt.system import SYSTEM
 from pyeno.tcpcrypt.traffic import Traffic, dataless
@@ -74,6 +74,7 @@ class Connection:
     ) -> None:
         self._outcome = outcome
         self._config = config
+        self._randomness = randomness
         self._events = _Events()  # a deque takes half a kibibyte even when it is empty
         if not outcome.resumed:  # [8548:3.2-5]
             self._handshake = Handshake(
@@ -186,6 +187,9 @@ class Connection:
         if self._keys is not None or self._wiped:
             raise LocalProtocolError("resume: this connection has, or had, its keys already")
         self._begin(session.schedule(self._outcome), session.identifier, 0, 0)
+
+    def meanwhile(self) -> None:
+        make_ahead(self._outcome.tep_byte & ENO_GLT, self._randomness)
 
     def next_session(self) -> Session | None:
         session, self._next = self._next, None

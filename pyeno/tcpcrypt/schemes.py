@@ -6,6 +6,8 @@ from pyeno.constants import ECDHE
 from pyeno.errors import LocalProtocolError
 from pyeno.tcpcrypt.agreement import KeyPair, Secret
 from pyeno.tcpcrypt.messages import PUBKEY_LEN_LEN
+from pyeno.tcpcrypt.spares import SPARES
+from pyeno.tcpcrypt.system import SYSTEM
 
 _DRAWS = 64
 
@@ -21,6 +23,18 @@ class Randomness(Protocol):
 
 
 def generate(tep: int, randomness: Randomness) -> KeyPair:
+    """A key pair for one connection, made ahead where the system's randomness serves."""
+    spare = SPARES.take(tep) if randomness is SYSTEM else None
+    return spare or _draw(tep, randomness)
+
+
+def make_ahead(tep: int, randomness: Randomness) -> None:
+    """The next connection's, where there is likely to be one."""
+    if randomness is SYSTEM and SPARES.wants(tep):
+        SPARES.put(tep, _draw(tep, randomness))
+
+
+def _draw(tep: int, randomness: Randomness) -> KeyPair:
     """A fresh key pair: "short-lived values that MUST be refreshed frequently".
 
     A scalar is drawn again until it is from 1 to the order less 1, which favours
