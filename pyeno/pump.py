@@ -5,6 +5,9 @@ backend has no pump, and a socket behaves alike with one and without.
 """
 
 import threading
+from functools import cache
+from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from pyeno._backend import backend
@@ -15,15 +18,18 @@ if TYPE_CHECKING:
     from pyeno.tcpcrypt.framer import Opener, Sealer
 
 
-if backend == "native":
-    from pyeno._native import pump as _compiled
+@cache
+def _compiled() -> ModuleType:
+    """Loaded with the first connection, not with the package."""
+    return import_module("pyeno._native.pump")
 
 
 def create_lock() -> "Lock":
     """As threading.Lock(), of the kind that the pump takes without a call."""
     if backend == "pure":
         return threading.Lock()  # type: ignore[return-value]
-    return _compiled.Lock()
+    lock: Lock = _compiled().Lock()
+    return lock
 
 
 def create_pump(
@@ -32,4 +38,5 @@ def create_pump(
     """None where nothing is compiled."""
     if backend == "pure":
         return None
-    return _compiled.Pump(sealer, opener, fd, writing, reading, paced=paced)
+    pump: Pump = _compiled().Pump(sealer, opener, fd, writing, reading, paced=paced)
+    return pump
