@@ -7,7 +7,7 @@
 # used again.
 
 cdef enum:
-    BLOCK = 1 << 18
+    BLOCK = 1 << 19  # what a transport of pyeno.aio asks for at once fits
     BLOCKS_KEPT = 8
 
 cdef Py_buffer blocks[BLOCKS_KEPT]

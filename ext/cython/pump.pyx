@@ -42,8 +42,10 @@ cdef enum:
     # Sealed bytes handed to the kernel at once: five of the largest frames, which hold
     # a write of 256 KiB; four would leave 72 bytes of it to a call of their own.
     BATCH = 5 * (FRAME_DATA_MAX + FRAME_OVERHEAD)
-    # room that recv() is offered at least
+    # Room that recv() is offered at least and at most: half a processor's cache of the
+    # second level, where what was received is opened.
     PULL = 1 << 16
+    PULL_MOST = 1 << 18
     # batches kept for the next call
     BATCHES = 4
 
@@ -324,7 +326,7 @@ cdef class Pump:
         block = <object>self.opener.storage.obj
         self.opener.pinned = True
         room = self.opener.o.buffer + self.opener.o.end
-        size = self.opener.o.capacity - self.opener.o.end
+        size = min(self.opener.o.capacity - self.opener.o.end, <size_t>PULL_MOST)
         with nogil:
             n = recv(self.fd, room, size, 0)
             code = errno
