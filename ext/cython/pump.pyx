@@ -294,9 +294,10 @@ cdef class Pump:
             return False
         try:
             self.ship(link, NULL, 0, small, FRAME_OVERHEAD, False, &code, True)
-            link.fin_sealed()
         finally:
             self.sending = False
+            if self.sealer.s.finished:  # although a signal handler raised, say
+                link.fin_sealed()
             self.writing.give()
         return not code
 
