@@ -3,8 +3,6 @@ from typing import final
 from pyeno._native.secret import Secret
 from pyeno._values import Buffer
 
-def offers(aead: int, name: str) -> bool: ...
-
 @final
 class Sealer:
     """Application data to frames (RFC 8548 sections 3.6 to 3.8).
