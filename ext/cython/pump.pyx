@@ -220,11 +220,14 @@ cdef class Pump:
             batch_give(batch)
         return done
 
-    # what became due while the lock was held
-    cdef int leave(self, object link, int code) except -1:
+    # What became due while the lock was held.  The kernel names the end of a connection
+    # to one call only, so the link hears of it although this one has bytes to report.
+    cdef int leave(self, object link, int code, size_t done) except -1:
         self.writing.give()
         if code and code != EAGAIN:
-            raise link.meaning(OSError(code, os.strerror(code)))
+            error = link.meaning(OSError(code, os.strerror(code)))
+            if not done:
+                raise error
         if not self.sending:
             link.answer()
         return 0
@@ -235,7 +238,7 @@ cdef class Pump:
         cdef uint8_t small[SMALL]
         cdef uint8_t *batch
         cdef size_t taken, done = 0
-        if size <= SMALL - FRAME_OVERHEAD:
+        if size <= SMALL - FRAME_OVERHEAD and size <= self.sealer.s.frame_size:
             taken = self.ship(link, data, size, small, SMALL, True, code)
             return 0 if code[0] else taken
         batch = batch_take()
@@ -262,7 +265,7 @@ cdef class Pump:
                 except BaseException:
                     self.writing.give()
                     raise
-                self.leave(link, 0 if done else code)
+                self.leave(link, code, done)
         finally:
             PyBuffer_Release(&view)
         return done or link.send(data)
@@ -280,7 +283,7 @@ cdef class Pump:
             except BaseException:
                 self.writing.give()
                 raise
-            self.leave(link, code)
+            self.leave(link, code, 0)
             if taken < <size_t>view.len or code:
                 link.sendall(memoryview(data).cast("B")[taken:])
         finally:

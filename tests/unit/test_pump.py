@@ -255,6 +255,12 @@ def test_the_budget_of_a_key_set_holds() -> None:
         assert a.eno.generation >= 4
 
 
+def test_a_blocking_send_takes_all_in_small_frames() -> None:
+    with pumping(Config(frame_size=100)) as (a, b):
+        assert a.send(MUCH[:4000]) == 4000
+        assert read(b, 4000) == MUCH[:4000]
+
+
 def test_other_objects_than_bytes() -> None:
     with pumping() as (a, b):
         a.sendall(memoryview(bytearray(b"abcd")).cast("H"))
