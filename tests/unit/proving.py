@@ -27,9 +27,21 @@ IDENTITIES = {
     Role.B: Ed25519PrivateKey.from_private_bytes(b"b" * 32),
 }
 STRANGER = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
-
-
 PUBLIC = {role: raw_public(key.public_key()) for role, key in IDENTITIES.items()}
+
+A_HELLO = {
+    # magic, version, type, length; method, role, nonce
+    "psk": b"ENOa\x01\x01\x00\x22" + b"\x01A" + bytes(range(65, 97)),
+    "ed25519": b"ENOa\x01\x01\x00\x42" + b"\x02A" + bytes(range(65, 97))
+    + PUBLIC[Role.A],
+}  # fmt: skip
+B_HELLO = {
+    "psk": b"ENOa\x01\x01\x00\x22" + b"\x01B" + bytes(range(66, 98)),
+    "ed25519": b"ENOa\x01\x01\x00\x42" + b"\x02B" + bytes(range(66, 98))
+    + PUBLIC[Role.B],
+}  # fmt: skip
+PROOF = {"psk": b"ENOa\x01\x02\x00\x20", "ed25519": b"ENOa\x01\x02\x00\x40"}
+ACCEPT = b"ENOa\x01\x03\x00\x00"
 
 
 def written(path: Path, text: str | bytes) -> KnownHosts:
