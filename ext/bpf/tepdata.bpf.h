@@ -50,7 +50,7 @@ static __noinline int eno_read_entry(struct bpf_sockopt *ctx, struct eno_work *w
 	return 0;
 }
 
-/* A call that fails changes nothing: judged in w->data. */
+/* A call that fails changes nothing: judged in w->data. [8547:4.4-1] */
 static __noinline int eno_set_tep_data(struct bpf_sockopt *ctx, struct eno_socket *s)
 {
 	struct bpf_sock *sk = ctx->sk;

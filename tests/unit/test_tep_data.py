@@ -195,7 +195,7 @@ def test_every_answer(twin: ModuleType) -> None:
     assert len(answers) == 1 + 2 + 2 + 2
 
 
-@pytest.mark.rfc("8547:4.5-1", "8547:4.5-2", "8547:4.5-3", "8547:4.5-6", "8547:5.1-5")
+@pytest.mark.rfc("8547:4.5-1", "8547:4.5-2", "8547:4.5-3", "8547:4.5-6", "8547:5.1-9")
 def test_every_pair_of_sizes(twin: ModuleType) -> None:
     """Both hosts' suboptions as the oracle judges them, several TEPs in both."""
     rules, sizes = tables(WORLD), tepdata.sizes(WORLD)
