@@ -89,8 +89,8 @@ def test_socket_options_are_the_headers() -> None:
 def test_suboption_data_are_the_headers() -> None:
     """RFC 8547 section 4.4: what a table of them holds."""
     most = enums(HEADERS["eno.h"] + HEADERS["eno_tep_data.h"])
-    assert _tepdata.RULES_MAX == most["ENO_TEP_DATA_MAX"]
-    assert _tepdata.SENT_MAX == most["ENO_TEP_DATA_SENT_MAX"]
+    assert most["ENO_TEP_DATA_MAX"] == _tepdata.RULES_MAX
+    assert most["ENO_TEP_DATA_SENT_MAX"] == _tepdata.SENT_MAX
     assert _tepdata.RECEIVED_MAX == most["ENO_TEP_DATA_RECEIVED_MAX"] == 37
 
 
