@@ -97,7 +97,10 @@ ENO_INLINE void eno_offer_end(struct eno_offering *o)
 	int i;
 
 	ENO_KEEP(at);
-	if (at && at <= ENO_OPTION_MAX) {
+	if (at > ENO_OPTION_MAX)
+		return;
+	ENO_KEEP(at); /* lest both comparisons become one of at - 1 */
+	if (at) {
 		for (i = 0; i <= ENO_TEP_DATA_SENT_MAX; i++)
 			o->option[at + i] = o->option[at + i + 1];
 		o->option[at + i] = 0;
