@@ -365,8 +365,3 @@ class Connection:
         if self._keys is None:
             raise LocalProtocolError(f"the key exchange is not complete ({self._begun()})")
         return self._keys
-
-
-def create(outcome: Outcome, config: Config) -> Connection:
-    """The factory :mod:`pyeno.tep` calls for every tcpcrypt TEP."""
-    return Connection(outcome, config)

@@ -1,0 +1,141 @@
+"""Between a plug-in and the host: what it does wrong ends its own connection only.
+
+Whatever a plug-in raises that is no error of pyeno's becomes a TepError with
+its name; so does a session ID that RFC 8547 section 5.1 does not allow, or
+that an earlier connection had.  TEPs of pyeno's own pass no guard.
+"""
+
+import hashlib
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from pyeno._values import Outcome
+from pyeno.constants import Role
+from pyeno.errors import PyenoError, TepError
+from pyeno.tep.definition import Definition, check_session_id, failure
+from pyeno.tep.interface import Essential, TepConnection
+
+if TYPE_CHECKING:
+    from pyeno.config import Config
+
+REMEMBERED: Final = 4096
+"""session IDs of the latest connections of one role that none may repeat"""
+
+
+class Guarded(Definition):
+    """A plug-in's definition, as it was when it was registered."""
+
+    def __init__(self, definition: Definition, whose: str) -> None:
+        self.plugin = definition
+        self._whose = whose
+        self.identifier, self.name = int(definition.identifier), definition.name
+        self.urgent, self.rekeys = definition.urgent is True, definition.rekeys is True
+        self._seen: dict[Role, dict[bytes, None]] = {role: {} for role in Role}
+
+    @property
+    def whose(self) -> str:
+        return self._whose
+
+    def ask(self, call: Any, *arguments: Any, **named: Any) -> Any:
+        """One call of the plug-in's."""
+        try:
+            return call(*arguments, **named)
+        except PyenoError:
+            raise
+        except Exception as error:
+            raise failure(self._whose, call, error) from error
+
+    def suboption(self, config: "Config", role: Role) -> bytes | None:
+        return cast(bytes | None, self.ask(self.plugin.suboption, config, role))
+
+    def lengths(self, role: Role) -> range:
+        return cast(range, self.ask(self.plugin.lengths, role))
+
+    def lack(self) -> str | None:
+        return cast(str | None, self.ask(self.plugin.lack))
+
+    def create(self, outcome: Outcome, config: "Config") -> TepConnection:
+        connection = self.ask(self.plugin.create, outcome, config)
+        return cast(TepConnection, GuardedConnection(self, connection, outcome))
+
+    def check(self, session_id: object, outcome: Outcome) -> bytes:
+        """A new connection's session ID.  [8547:5.1-4, 5.1-5, 5.1-6]
+
+        Raises TepError; what is remembered of each is a hash.
+        """
+        checked = check_session_id(self.whose, session_id, outcome.tep_byte)
+        digest, seen = hashlib.sha256(checked).digest(), self._seen[outcome.role]
+        if digest in seen:
+            raise TepError(
+                f"{self.whose}: its session ID is that of an earlier connection; it must be "
+                "unique over all time (RFC 8547 section 5.1); connection aborted"
+            )
+        seen[digest] = None
+        while len(seen) > REMEMBERED:
+            del seen[next(iter(seen))]
+        return checked
+
+
+class GuardedConnection:
+    """A plug-in's connection; each member of TepConnection, through ask()."""
+
+    __slots__ = ("__weakref__", "_connection", "_definition", "_outcome", "_session_id")
+
+    def __init__(self, definition: Guarded, connection: Any, outcome: Outcome) -> None:
+        self._definition = definition
+        self._connection = connection
+        self._outcome = outcome
+        self._session_id: bytes | None = None
+
+    def __repr__(self) -> str:
+        return f"<{self._definition.whose}: role {self._outcome.role.value}>"
+
+    @property
+    def established(self) -> bool:
+        """Keys are agreed, and the session ID is one."""
+        if self._session_id is None:
+            if not self._call("established"):
+                return False
+            session_id = self._call("session_id")
+            self._session_id = self._definition.check(session_id, self._outcome)
+        return True
+
+    @property
+    def session_id(self) -> bytes:
+        """As it was checked."""
+        if self.established and self._session_id is not None:
+            return self._session_id
+        return cast(bytes, self._call("session_id"))  # which raises
+
+    def _call(self, attribute: str) -> Any:
+        """The value of a property."""
+
+        def ask() -> Any:
+            return getattr(self._connection, attribute)
+
+        ask.__name__ = attribute
+        return self._definition.ask(ask)
+
+
+def _guard_member(attribute: str, member: Any) -> Any:
+    """The same member of a plug-in's connection."""
+    if not isinstance(member, property):
+
+        def call(self: GuardedConnection, *arguments: Any, **named: Any) -> Any:
+            method = self._call(attribute)
+            return self._definition.ask(method, *arguments, **named)
+
+        return call
+
+    def get(self: GuardedConnection) -> Any:
+        return self._call(attribute)
+
+    def put(self: GuardedConnection, value: Any) -> None:
+        self._definition.ask(setattr, self._connection, attribute, value)
+
+    return property(get, put if member.fset else None)
+
+
+for _protocol in (Essential, TepConnection):
+    for _attribute, _member in vars(_protocol).items():
+        if not _attribute.startswith("_") and not hasattr(GuardedConnection, _attribute):
+            setattr(GuardedConnection, _attribute, _guard_member(_attribute, _member))
