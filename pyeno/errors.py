@@ -63,6 +63,10 @@ class TepError(PyenoError, ConnectionError):
     a RST.  The message names the TEP and, if it is one, the plug-in."""
 
 
+ABORTING = (RemoteProtocolError, TepError)
+"""Whoever catches one of these resets the connection, whosever fault it is."""
+
+
 class IllFormedOptionError(RemoteProtocolError):
     """A SYN-form ENO option breaks RFC 8547 section 4.1 or 4.4.
 

@@ -39,12 +39,19 @@ _OF_CONNECTION, _OF_SCOPE, _OF_USER = 0, 1, 2
 class Caching:
     """Takes, puts and flushes for one connection."""
 
-    __slots__ = ("_config", "_keeps", "_outcome", "_result", "_ss")
+    __slots__ = ("_config", "_keeps", "_outcome", "_result", "_resumes", "_ss")
 
     def __init__(
-        self, outcome: Outcome, result: Result, config: Config, ss: "Secret | None" = None
+        self,
+        outcome: Outcome,
+        result: Result,
+        config: Config,
+        ss: "Secret | None" = None,
+        *,
+        resumes: bool,
     ) -> None:
         self._ss = ss
+        self._resumes = resumes
         self._outcome = outcome
         self._result = result
         self._config = config
@@ -57,7 +64,7 @@ class Caching:
         the kernel cannot be asked any more.
         """
         result = self._result
-        if not result.resumed or connection.established:
+        if not (result.resumed and self._resumes) or connection.established:
             return False
         ss = _take(descriptor(sock)) if self._ss is None else self._ss
         session = _session()(self._outcome, result.tag, result.original_role, ss)

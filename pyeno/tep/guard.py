@@ -76,38 +76,57 @@ class Guarded(Definition):
 
 
 class GuardedConnection:
-    """A plug-in's connection; each member of TepConnection, through ask()."""
+    """A plug-in's connection: each member of TepConnection, through ask().
 
-    __slots__ = ("__weakref__", "_connection", "_definition", "_outcome", "_session_id")
+    ``established`` never raises, since many a caller only wants to know: a fault is
+    raised by whatever is done next, and keys that came with one are not used.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_connection",
+        "_definition",
+        "_fault",
+        "_outcome",
+        "_session_id",
+    )
 
     def __init__(self, definition: Guarded, connection: Any, outcome: Outcome) -> None:
         self._definition = definition
         self._connection = connection
         self._outcome = outcome
-        self._session_id: bytes | None = None
+        self._session_id = b""
+        self._fault: PyenoError | None = None
 
     def __repr__(self) -> str:
         return f"<{self._definition.whose}: role {self._outcome.role.value}>"
 
     @property
     def established(self) -> bool:
-        """Keys are agreed, and the session ID is one."""
-        if self._session_id is None:
-            if not self._call("established"):
-                return False
-            session_id = self._call("session_id")
-            self._session_id = self._definition.check(session_id, self._outcome)
-        return True
+        if not self._session_id and self._fault is None:
+            try:
+                if self._get("established"):
+                    found = self._get("session_id")
+                    self._session_id = self._definition.check(found, self._outcome)
+            except PyenoError as fault:
+                self._fault = fault
+        return bool(self._session_id)
 
     @property
     def session_id(self) -> bytes:
         """As it was checked."""
-        if self.established and self._session_id is not None:
-            return self._session_id
-        return cast(bytes, self._call("session_id"))  # which raises
+        return self._session_id if self.established else cast(bytes, self._get("session_id"))
 
-    def _call(self, attribute: str) -> Any:
-        """The value of a property."""
+    def wipe(self) -> None:
+        """Whatever went wrong before; what goes wrong now ends nothing that goes on."""
+        try:
+            self._definition.ask(self._connection.wipe)
+        except TepError as fault:
+            self._fault = self._fault or fault
+
+    def _get(self, attribute: str) -> Any:
+        if self._fault is not None:
+            raise self._fault
 
         def ask() -> Any:
             return getattr(self._connection, attribute)
@@ -121,13 +140,12 @@ def _guard_member(attribute: str, member: Any) -> Any:
     if not isinstance(member, property):
 
         def call(self: GuardedConnection, *arguments: Any, **named: Any) -> Any:
-            method = self._call(attribute)
-            return self._definition.ask(method, *arguments, **named)
+            return self._definition.ask(self._get(attribute), *arguments, **named)
 
         return call
 
     def get(self: GuardedConnection) -> Any:
-        return self._call(attribute)
+        return self._get(attribute)
 
     def put(self: GuardedConnection, value: Any) -> None:
         self._definition.ask(setattr, self._connection, attribute, value)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pyeno._values import Outcome
 from pyeno.constants import ENO_GLT
+from pyeno.errors import TepError
 from pyeno.tcpcrypt.definition import DEFINITIONS as TCPCRYPT
 from pyeno.tep.definition import Definition
 from pyeno.tep.interface import TepConnection
@@ -72,9 +73,16 @@ def name(tep_byte: int) -> str:
     return f"{tep_byte & ENO_GLT:#04x}" if definition is None else definition.name
 
 
-def create_connection(outcome: Outcome, config: "Config") -> TepConnection:
-    """The sans-IO connection of the negotiated TEP."""
+def create_connection(outcome: Outcome, config: "Config") -> tuple[Definition, TepConnection]:
+    """The negotiated TEP and its sans-IO connection.
+
+    Raises RemoteProtocolError where the peer's suboption data break the TEP's rules,
+    TepError where the TEP itself is wrong, or not installed.
+    """
     definition = get(outcome.tep_byte & ENO_GLT)
     if definition is None:
-        raise ValueError(f"TEP {outcome.tep_byte & ENO_GLT:#04x} is not installed here")
-    return definition.create(outcome, config)
+        raise TepError(
+            f"TEP {outcome.tep_byte & ENO_GLT:#04x} was negotiated and is not installed here; "
+            "connection aborted"
+        )
+    return definition, definition.create(outcome, config)
