@@ -20,6 +20,21 @@ class Suboption(NamedTuple):
     """whether a length byte introduced it"""
 
 
+class TepData(NamedTuple):
+    """What a TEP other than tcpcrypt's puts into its suboptions, and what it takes there
+    (RFC 8547 sections 4.4, 4.5)."""
+
+    tep: int
+    a: bytes | None = None
+    """1-16 bytes that this host sends as host A; None: v = 0"""
+    b: bytes | None = None
+    """the same as host B"""
+    from_a: range = range(1)
+    """how many bytes host A, whichever host that is, may send; v = 0 counts as none"""
+    from_b: range = range(1)
+    """the same of host B"""
+
+
 class Outcome(NamedTuple):
     """What two SYN-form options lead to (RFC 8547 sections 4.3, 4.5, 4.8)."""
 

@@ -4,7 +4,7 @@ Every message names what was wrong, where (byte offset or place in the list)
 and what to do.
 """
 
-from pyeno.constants import ENO_KIND, ENO_OPTION_MAX, Reason
+from pyeno.constants import ENO_KIND, ENO_OPTION_MAX, Reason, Role
 from pyeno.errors import IllFormedOptionError
 
 # enum eno_refusal of ext/wire/eno_encode.h
@@ -96,6 +96,57 @@ def repeated_tep(place: int, tep: int) -> ValueError:
 def too_many_teps(count: int, room: int) -> ValueError:
     return ValueError(
         f"{count} TEPs, the option has room for {room}: offer fewer (RFC 8547 section 4.4)"
+    )
+
+
+def no_room(count: int, room: int) -> ValueError:
+    return ValueError(
+        f"{count} TEPs do not fit into {room} bytes, not even without the data that may be"
+        " missing: offer fewer, or shorter data (RFC 8547 section 4.4)"
+    )
+
+
+def bad_room(room: int) -> ValueError:
+    return ValueError(
+        f"room={room}: an ENO option with a TEP takes 4 to {ENO_OPTION_MAX} bytes"
+        " (RFC 8547 section 4.1)"
+    )
+
+
+def too_many_rules(most: int) -> ValueError:
+    return ValueError(f"suboption data for more than {most} TEPs: give the most wanted ones")
+
+
+def not_tep_data(place: int, given: object) -> TypeError:
+    return TypeError(f"place {place} of the list: give a TepData, not {type(given).__name__}")
+
+
+def tcpcrypts_data(place: int, tep: int) -> ValueError:
+    return ValueError(
+        f"place {place} of the list: the suboption data of TEP {tep:#x} are session"
+        " resumption (RFC 8548 section 3.5), which is not configured here; leave it out"
+    )
+
+
+def bad_data(place: int, tep: int, role: Role, size: int, most: int) -> ValueError:
+    return ValueError(
+        f"place {place} of the list, TEP {tep:#x}: {size} bytes of data as host {role.value};"
+        f" give 1 to {most}, or None for v = 0 (RFC 8547 section 4.4)"
+    )
+
+
+def bad_sizes(place: int, tep: int, role: Role, sizes: range, most: int) -> ValueError:
+    return ValueError(
+        f"place {place} of the list, TEP {tep:#x}: {sizes} bytes from host {role.value};"
+        f" give a range without gaps between 0 and {most} (RFC 8547 section 4.5, rule 2)"
+    )
+
+
+def own_data(place: int, tep: int, role: Role, size: int, sizes: range) -> ValueError:
+    return ValueError(
+        f"place {place} of the list, TEP {tep:#x}: as host {role.value} this host would send"
+        f" {size} bytes of data, where {sizes.start} to {sizes[-1]} are valid"
+        " (RFC 8547 section 4.5, rule 2); make the two agree"
     )
 
 

@@ -11,8 +11,11 @@ Two system calls a connection: :func:`configure` before connect() or listen(),
 import errno
 import socket
 import struct
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from pyeno._tepdata import packed
+from pyeno._values import TepData
 from pyeno.constants import Reason, Role, State
 from pyeno.errors import KernelError
 
@@ -36,6 +39,7 @@ TCP_ENO_SESSION_TAKE: Final = TCP_ENO_BASE + 16
 TCP_ENO_SESSION_FLUSH: Final = TCP_ENO_BASE + 17
 TCP_ENO_RESULT_TAKE: Final = TCP_ENO_BASE + 18
 TCP_ENO_ESTABLISHED: Final = TCP_ENO_BASE + 19
+TCP_ENO_TEP_DATA: Final = TCP_ENO_BASE + 20
 
 ABI_VERSION: Final = 2
 OPTION_ROOM: Final = 40
@@ -104,6 +108,7 @@ def configure(
     role_b: bool = False,
     nonce_len: int | None = None,
     token: bytes = bytes(8),
+    data: Sequence[TepData] = (),
 ) -> bool:
     """Make a TCP socket negotiate encryption when it connects or accepts.
 
@@ -116,10 +121,15 @@ def configure(
     session and ignores proposals (RFC 8548 section 3.5).  ``token``: 8 bytes;
     sessions are resumed only under the token they were put under.
 
+    ``data``: the suboption data of up to four of the TEPs, tcpcrypt's excepted, and
+    which are valid from the peer (section 4.5, rule 2); one system call more if there
+    are any.  Of other TEPs data are never valid.
+
     Returns False where this host has no ENO.  Raises ValueError for values
     that cannot be meant, OSError (EISCONN) for a connected socket, KernelError
-    if another version of the BPF programs is attached, the socket uses TCP Fast
-    Open, or it listens already on a Linux before 6.12.
+    if another version of the BPF programs is attached (if it is too old for ``data``
+    the socket is left without ENO), the socket uses TCP Fast Open, or it listens
+    already on a Linux before 6.12.
     """
     if not 0 <= self_aware <= 2:
         raise ValueError(f"self_aware={self_aware!r}: 0, 1, or 2 (mandatory)")
@@ -130,12 +140,30 @@ def configure(
             f"nonce_len={nonce_len!r}: 0 to {NONCE_MAX} bytes (RFC 8548 section 3.5), or None"
         )
     nonce = _NO_RESUMPTION if nonce_len is None else nonce_len
-    value = bytes((ABI_VERSION, self_aware, role_b, nonce)) + token + teps
+    head = bytes((ABI_VERSION, self_aware, role_b, nonce)) + token
+    table = packed(data) if data else b""
     try:
-        _setsockopt(sock, _TCP, TCP_ENO_CONFIG, value)
+        _setsockopt(sock, _TCP, TCP_ENO_CONFIG, head + teps)
     except OSError as error:
         return _explain(error, f"teps={teps.hex() or 'none'}")
+    if table:
+        _set_data(sock, table, head)
     return True
+
+
+def _set_data(sock: socket.socket, table: bytes, no_teps: bytes) -> None:
+    """After TCP_ENO_CONFIG, which clears it; without it, better no ENO."""
+    try:
+        _setsockopt(sock, _TCP, TCP_ENO_TEP_DATA, table)
+    except OSError as error:
+        _setsockopt(sock, _TCP, TCP_ENO_CONFIG, no_teps)
+        if error.errno != errno.ENOPROTOOPT:
+            raise
+        raise KernelError(
+            error.errno,
+            "the attached BPF programs are of an older pyeno, which sends no suboption data of "
+            "TEPs: run 'pyeno detach', then 'pyeno attach' of this version",
+        ) from None
 
 
 def _explain(error: OSError, what: str) -> bool:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from pyeno._backend import load
-from pyeno._values import Outcome
+from pyeno._values import Outcome, TepData
 from pyeno.constants import ENO_GLT, ENO_KIND, ENO_TEP_MIN, Reason, Role
 from pyeno.errors import LocalProtocolError
 
@@ -31,6 +31,7 @@ __all__ = [
     "Outcome",
     "Progress",
     "Segment",
+    "TepData",
     "choose",
     "negotiate",
     "offer",
@@ -179,27 +180,36 @@ class Negotiator:
         option: bytes,
         mandatory: bool,
         remote_half: bytes | None = None,
+        rules: tuple[TepData, ...] = (),
     ) -> None:
         self._progress = progress
         self._answer = answer
         self._sent = option
         self._mandatory = mandatory
         self._remote_half = remote_half
+        self._rules = rules
         self._received = b""
         self._result: Outcome | EncryptionDisabled | None = None
 
     @classmethod
     def active(
-        cls, option: bytes, *, mandatory: bool = False, remote_half: bytes | None = None
+        cls,
+        option: bytes,
+        *,
+        mandatory: bool = False,
+        remote_half: bytes | None = None,
+        rules: Iterable[TepData] = (),
     ) -> "Negotiator":
         """An active opener that offers ``option``, a SYN-form option from ``offer`` or
         ``encode``; b in its global suboption decides the role.  ``mandatory`` demands
         a = 1 of the remote host, ``remote_half`` is the identifier half that answers a
-        resumption suboption in it (RFC 8548 section 3.5).  Raises ValueError if either
-        is ill-formed.
+        resumption suboption in it (RFC 8548 section 3.5), ``rules`` say which suboption
+        data are valid, as for ``negotiate``.  Raises ValueError if one of them is
+        ill-formed.
         """
-        negotiate(option, option, remote_half=remote_half)
-        return cls(_P.ACTIVE_OPENED, None, bytes(option), mandatory, remote_half)
+        known = tuple(rules)
+        negotiate(option, option, remote_half=remote_half, rules=known)
+        return cls(_P.ACTIVE_OPENED, None, bytes(option), mandatory, remote_half, known)
 
     @classmethod
     def passive(
@@ -209,6 +219,7 @@ class Negotiator:
         aware: bool = False,
         mandatory: bool = False,
         answer: Callable[[bytes], bytes] | None = None,
+        rules: Iterable[TepData] = (),
     ) -> "Negotiator":
         """A passive opener for one connection; always host B (section 4.3).
 
@@ -216,12 +227,14 @@ class Negotiator:
         and not vacuous, and gives the SYN-ACK's instead, say with a resumption
         suboption; it must have b = 1.
         """
+        known = tuple(rules)
+        judge = partial(choose, mandatory=mandatory, rules=known)
         take: Callable[[bytes], tuple[bytes, Reason]]
         if answer is None:
-            take = partial(choose, teps=tuple(teps), aware=aware, mandatory=mandatory)
+            take = partial(judge, teps=tuple(teps), aware=aware)
         else:
-            take = partial(_answered, answer, mandatory)
-        return cls(_P.PASSIVE_OPENED, take, b"", mandatory)
+            take = partial(_answered, answer, partial(judge, teps=_EVERY_TEP))
+        return cls(_P.PASSIVE_OPENED, take, b"", mandatory, rules=known)
 
     @property
     def progress(self) -> Progress:
@@ -303,7 +316,11 @@ class Negotiator:
             sent, reason = self._answer(received)
         if not reason:
             outcome = negotiate(
-                sent, received, mandatory=self._mandatory, remote_half=self._remote_half
+                sent,
+                received,
+                mandatory=self._mandatory,
+                remote_half=self._remote_half,
+                rules=self._rules,
             )
             reason = outcome.reason
         if reason:
@@ -324,10 +341,12 @@ def _role_of(option: bytes) -> Role:
 
 
 def _answered(
-    answer: Callable[[bytes], bytes], mandatory: bool, received: bytes
+    answer: Callable[[bytes], bytes],
+    judge: Callable[[bytes], tuple[bytes, Reason]],
+    received: bytes,
 ) -> tuple[bytes, Reason]:
     """Host B's option from the application, once host A's is acceptable at all."""
-    _, reason = choose(received, _EVERY_TEP, mandatory=mandatory)
+    _, reason = judge(received)
     if reason:
         return b"", reason
     option = answer(received)

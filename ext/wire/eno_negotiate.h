@@ -1,15 +1,16 @@
 /* Offer, choose and negotiate (RFC 8547 sections 4.3, 4.5, 4.6).
  *
- * eno_offer()      a SYN's option from a list of TEPs
+ * eno_offer()      a SYN's option from a list of TEPs (eno_offer.h)
  * eno_choose()     host B's answer to host A's option
  * eno_negotiate()  both SYN-form options -> TEP, or the reason there is none
  *
- * TEP lists are in the order of section 4.5: increasing priority.
+ * TEP lists are in the order of section 4.5: increasing priority.  Which suboption
+ * data are valid, tcpcrypt's aside, says a struct eno_tep_table.
  */
 #ifndef ENO_NEGOTIATE_H
 #define ENO_NEGOTIATE_H
 
-#include "eno.h"
+#include "eno_offer.h"
 
 /* RFC 8548 section 3.5: nine bytes of identifier, nonce of at most eight. [8548:3.5-1] */
 enum {
@@ -46,29 +47,42 @@ ENO_INLINE int eno_tcpcrypt_well_sized(const struct eno_suboption *s)
 }
 
 /* Section 4.5 rule 2 for what host A sent, judged alone. */
-ENO_INLINE int eno_offer_valid(const struct eno_suboption *a)
+ENO_INLINE int eno_offer_valid(const struct eno_suboption *a, const struct eno_tep_table *table)
 {
-	if (eno_is_tcpcrypt(a->tep_byte & ENO_GLT))
+	eno_u8 tep = a->tep_byte & ENO_GLT;
+
+	if (eno_is_tcpcrypt(tep))
 		return eno_tcpcrypt_well_sized(a);
-	return !(a->tep_byte & ENO_V);
+	return eno_size_valid(eno_data_of(table, tep), ENO_HOST_A, a);
 }
 
-/* Section 4.5 rule 2 for both hosts' data. */
-ENO_INLINE enum eno_validity eno_data_validity(const struct eno_suboption *a,
-					       const struct eno_suboption *b)
+/* RFC 8548 section 3.5 for host B's answer to a valid suboption. */
+ENO_INLINE enum eno_validity eno_tcpcrypt_validity(const struct eno_suboption *a,
+						   const struct eno_suboption *b)
 {
-	if (!eno_offer_valid(a))
-		return ENO_INVALID;
 	if (!(b->tep_byte & ENO_V)) /* [8548:3.2-4, 3.2-7] */
 		return ENO_FRESH;
-	if (eno_is_tcpcrypt(b->tep_byte & ENO_GLT) && eno_tcpcrypt_proposes(a) &&
-	    eno_tcpcrypt_proposes(b) && eno_tcpcrypt_well_sized(b))
+	if (eno_tcpcrypt_proposes(a) && eno_tcpcrypt_proposes(b) && eno_tcpcrypt_well_sized(b))
 		return ENO_RESUMED; /* [8548:3.2-5] */
 	return ENO_INVALID;
 }
 
-/* The one suboption for glt, or 0: absent, or repeated where no tcpcrypt TEP
- * defines repetition (section 4.5 rule 3). [8547:4.5-3] */
+/* Section 4.5 rule 2 for both hosts' data. */
+ENO_INLINE enum eno_validity eno_data_validity(const struct eno_suboption *a,
+					       const struct eno_suboption *b,
+					       const struct eno_tep_table *table)
+{
+	eno_u8 tep = b->tep_byte & ENO_GLT;
+
+	if (!eno_offer_valid(a, table))
+		return ENO_INVALID;
+	if (eno_is_tcpcrypt(tep))
+		return eno_tcpcrypt_validity(a, b);
+	return eno_size_valid(eno_data_of(table, tep), ENO_HOST_B, b) ? ENO_FRESH : ENO_INVALID;
+}
+
+/* The one suboption for glt, or 0: absent, or repeated, which no TEP here
+ * defines (section 4.5 rule 3). [8547:4.5-3] */
 ENO_INLINE const struct eno_suboption *eno_find_tep(const struct eno_syn *s, eno_u8 tep_byte)
 {
 	eno_u8 place = s->index[eno_glt(tep_byte)];
@@ -136,7 +150,7 @@ ENO_INLINE enum eno_reason eno_judge(const struct eno_syn *remote, eno_u8 local_
 /* Section 4.5: is B's suboption at this place the negotiated TEP?  Called
  * from the last place down, the first hit is "the last valid TEP". [8547:4.5-6] */
 ENO_INLINE int eno_negotiate_step(const struct eno_syn *a, const struct eno_syn *b, eno_u8 place,
-				  struct eno_outcome *out)
+				  const struct eno_tep_table *table, struct eno_outcome *out)
 {
 	const struct eno_suboption *in_a, *in_b;
 	enum eno_validity validity;
@@ -149,7 +163,7 @@ ENO_INLINE int eno_negotiate_step(const struct eno_syn *a, const struct eno_syn 
 	in_b = eno_find_tep(b, tep_byte);
 	if (!in_a || !in_b) /* [8547:4.5-1] */
 		return 0;
-	validity = eno_data_validity(in_a, in_b); /* [8547:4.5-2] */
+	validity = eno_data_validity(in_a, in_b, table); /* [8547:4.5-2] */
 	if (validity == ENO_INVALID)
 		return 0;
 	out->tep_byte = tep_byte;
@@ -171,7 +185,8 @@ ENO_INLINE int eno_negotiate_begin(const struct eno_syn *local, const struct eno
 }
 
 ENO_INLINE void eno_negotiate(const struct eno_syn *local, const struct eno_syn *remote,
-			      int mandatory_aware, struct eno_outcome *out)
+			      int mandatory_aware, const struct eno_tep_table *table,
+			      struct eno_outcome *out)
 {
 	const struct eno_syn *a, *b;
 	int place;
@@ -181,41 +196,39 @@ ENO_INLINE void eno_negotiate(const struct eno_syn *local, const struct eno_syn 
 	a = out->local_b ? remote : local;
 	b = out->local_b ? local : remote;
 	for (place = b->count - 1; place >= 0; place--)
-		if (eno_negotiate_step(a, b, (eno_u8)place, out))
+		if (eno_negotiate_step(a, b, (eno_u8)place, table, out))
 			return;
 }
 
-/* Figure 2: [kind, len, global?, TEPs].  0 if the list is too long.
- * A global suboption of 0 is left implicit (section 4.2). [8547:4.2-1, 4.7-2] */
-ENO_INLINE eno_u8 eno_offer(eno_u8 option[ENO_OPTION_MAX], const eno_u8 *teps, eno_u8 count,
-			    eno_u8 global)
-{
-	eno_u8 len = ENO_HEADER_LEN;
-	eno_u8 i;
-
-	if (global)
-		option[len++] = global;
-	if (count > ENO_OPTION_MAX - len)
-		return 0;
-	for (i = 0; i < count; i++)
-		option[len++] = teps[i];
-	option[0] = ENO_KIND;
-	option[1] = len;
-	return len;
-}
-
 /* Would host B take this TEP, seeing host A's option? */
-ENO_INLINE int eno_acceptable(const struct eno_syn *a, eno_u8 tep)
+ENO_INLINE int eno_acceptable(const struct eno_syn *a, eno_u8 tep,
+			      const struct eno_tep_table *table)
 {
 	const struct eno_suboption *in_a = eno_find_tep(a, tep);
 
-	return in_a && eno_offer_valid(in_a);
+	return in_a && eno_offer_valid(in_a, table);
+}
+
+/* The answer with one TEP that A's option makes valid; 0: no room. */
+ENO_INLINE eno_u8 eno_answer(eno_u8 option[ENO_OPTION_MAX], eno_u8 tep,
+			     const struct eno_tep_table *table, eno_u8 global, eno_u8 room)
+{
+	const struct eno_tep_data *d = eno_data_of(table, tep);
+	eno_u8 len;
+
+	if (d && d->len[ENO_HOST_B]) {
+		len = eno_answer_with(option, tep, d, global);
+		if (len <= room || d->least[ENO_HOST_B])
+			return len <= room ? len : 0;
+	}
+	return eno_answer_with(option, tep, 0, global);
 }
 
 /* Host B's answer in a SYN-ACK: global suboption with b = 1 and exactly one
  * TEP (section 4.5, "SHOULD include only one").  A reason: send no option. */
 ENO_INLINE enum eno_reason eno_choose(const struct eno_syn *remote, const eno_u8 *teps,
 				      eno_u8 count, int self_aware, int mandatory_aware,
+				      const struct eno_tep_table *table, eno_u8 room,
 				      eno_u8 option[ENO_OPTION_MAX], eno_u8 *len)
 {
 	eno_u8 global = ENO_GLOBAL_B | (self_aware ? ENO_GLOBAL_A : 0); /* [8547:4.2-12, 4.2-13] */
@@ -225,12 +238,15 @@ ENO_INLINE enum eno_reason eno_choose(const struct eno_syn *remote, const eno_u8
 	*len = 0;
 	if (reason)
 		return reason;
+	reason = ENO_NO_VALID_TEP; /* [8547:4.6-5] [8548:3.2-3] */
 	for (i = count - 1; i >= 0; i--)
-		if (eno_acceptable(remote, teps[i])) {		       /* [8547:4.5-5] */
-			*len = eno_offer(option, &teps[i], 1, global); /* [8547:4.5-4] */
-			return ENO_NEGOTIATED;
+		if (eno_acceptable(remote, teps[i], table)) { /* [8547:4.5-5] */
+			*len = eno_answer(option, teps[i], table, global, room);
+			if (*len)
+				return ENO_NEGOTIATED;
+			reason = ENO_NO_ROOM;
 		}
-	return ENO_NO_VALID_TEP; /* [8547:4.6-5] [8548:3.2-3] */
+	return reason;
 }
 
 #endif

@@ -14,7 +14,7 @@ from pyeno._native import negotiation as native_negotiation
 from pyeno._native import option as native_option
 from pyeno._pure import negotiation as pure_negotiation
 from pyeno._pure import option as pure_option
-from pyeno._values import Suboption
+from pyeno._values import Suboption, TepData
 
 PROPERTIES = ("raw", "global_suboption", "explicit_global", "a", "b", "z", "vacuous", "teps")
 
@@ -32,6 +32,24 @@ headers = st.lists(
 suboptions = st.builds(
     Suboption, tep, st.booleans(), st.binary(max_size=39), st.booleans()
 ) | st.sampled_from([Suboption(0x23, True, b"nine byte"), Suboption(0x21)])
+# mostly what a TEP may have: data of valid sizes in both roles
+sizes = st.builds(
+    lambda least, more: range(least, least + more), st.integers(0, 3), st.integers(1, 37)
+)
+sent = st.none() | st.binary(min_size=1, max_size=5)
+rules = st.lists(
+    st.builds(TepData, st.sampled_from([0x20, 0x30, 0x31, 0x7F]), sent, sent, sizes, sizes)
+    | st.builds(
+        TepData,
+        tep,
+        st.none() | st.binary(max_size=17),
+        sent,
+        st.builds(range, st.integers(-1, 2), st.integers(0, 40), st.sampled_from([1, 1, 2])),
+        sizes,
+    ),
+    max_size=5,
+)  # fmt: skip
+rooms = st.just(40) | st.integers(3, 41)
 
 
 def value_of(result: Any) -> Any:
@@ -116,17 +134,44 @@ def test_encode(items: list[Suboption | int], value: int | None) -> None:
     same("option", "encode", items, global_suboption=value)
 
 
-@given(tep_lists, st.booleans(), st.booleans())
-def test_offer(teps: list[int], role_b: bool, aware: bool) -> None:
-    """RFC 8547 sections 4.2, 4.5."""
+@settings(max_examples=400)
+@given(tep_lists, st.booleans(), st.booleans(), rules, rooms)
+def test_offer(
+    teps: list[int], role_b: bool, aware: bool, rules: list[TepData], room: int
+) -> None:
+    """RFC 8547 sections 4.2, 4.4, 4.5."""
     same("negotiation", "offer", teps, role_b=role_b, aware=aware)
+    same("negotiation", "offer", teps, role_b=role_b, aware=aware, rules=rules, room=room)
 
 
 @settings(max_examples=400)
-@given(options, tep_lists, st.booleans(), st.booleans())
-def test_choose(received: bytes, teps: list[int], aware: bool, mandatory: bool) -> None:
+@given(options, tep_lists, st.booleans(), st.booleans(), rules, rooms)
+def test_choose(
+    received: bytes,
+    teps: list[int],
+    aware: bool,
+    mandatory: bool,
+    rules: list[TepData],
+    room: int,
+) -> None:
     """RFC 8547 section 4.5."""
     same("negotiation", "choose", received, teps, aware=aware, mandatory=mandatory)
+    same(
+        "negotiation", "choose", received, teps, aware=aware, mandatory=mandatory,
+        rules=rules, room=room,
+    )  # fmt: skip
+
+
+@settings(max_examples=400)
+@given(options, options, rules)
+@example(
+    b"\x45\x04\xb0a", b"\x45\x06\x01\xb0bb", [TepData(0x30, b"a", None, range(2), range(3))]
+)
+@example(b"\x45\x03\xb0", b"\x45\x04\x01\xb0", [TepData(0x30)])
+def test_negotiate_by_rules(sent: bytes, received: bytes, rules: list[TepData]) -> None:
+    """RFC 8547 section 4.5 rule 2."""
+    same("negotiation", "negotiate", sent, received, rules=rules)
+    same("negotiation", "negotiate", received, sent, rules=tuple(rules))
 
 
 @settings(max_examples=1000)
@@ -164,5 +209,11 @@ def test_wrong_types() -> None:
         same("option", "encode", items)
         same("negotiation", "offer", items)
         same("negotiation", "choose", b"\x45\x03\x23", items)
+        same("negotiation", "offer", [0x23], rules=items)
+        same("negotiation", "choose", b"\x45\x03\x23", [0x23], rules=items)
+        same("negotiation", "negotiate", b"\x45\x02", b"\x45\x02", rules=items)
+    for sent in ("a", 3, [1], b"", bytearray(b"data")):
+        same("negotiation", "offer", [0x30], rules=[TepData(0x30, sent, None, range(9))])
+    same("negotiation", "offer", [0x30], rules=[TepData(0x30, None, None, 0)])
     same("option", "encode", [], global_suboption="x")
     same("option", "encode", [Suboption(0x23, True, None)])  # type: ignore[arg-type]
