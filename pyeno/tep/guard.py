@@ -53,6 +53,9 @@ class Guarded(Definition):
     def lack(self) -> str | None:
         return cast(str | None, self.ask(self.plugin.lack))
 
+    def provider(self) -> str:
+        return cast(str, self.ask(self.plugin.provider))
+
     def create(self, outcome: Outcome, config: "Config") -> TepConnection:
         connection = self.ask(self.plugin.create, outcome, config)
         return cast(TepConnection, GuardedConnection(self, connection, outcome))
