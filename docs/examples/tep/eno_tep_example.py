@@ -49,7 +49,7 @@ class ExampleConnection(BaseConnection):
     def _taken_by(self, role):
         """What the suboption data mean: create() raises if they mean nothing."""
         data = self.suboption_data(role)
-        if data is None:
+        if not data:
             return LOG_DEFAULT
         if len(data) != 1 or not LOG_MIN <= data[0] <= LOG_MAX:
             raise pyeno.RemoteProtocolError(
