@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from pyeno import constants
+from pyeno import _tepdata, constants, kernel
 from pyeno import errors as errors_module
 from pyeno.constants import Aead, Reason, Role, State, Tep
 
@@ -73,6 +73,25 @@ def test_reasons_are_the_headers() -> None:
 def test_states_are_the_headers() -> None:
     """RFC 8547 section 4.6: enum eno_state is pyeno.State, name by name."""
     assert named("ENO_STATE_", "eno_abi.h", "eno_state") == members(State)
+
+
+def test_socket_options_are_the_headers() -> None:
+    """pyeno.kernel and ext/wire/eno_abi.h name the same numbers."""
+    numbers = enums(HEADERS["eno_abi.h"].replace("TCP_ENO_BASE", str(kernel.TCP_ENO_BASE)))
+    last = numbers.pop("TCP_ENO_LAST")
+    options = {name: at for name, at in numbers.items() if name.startswith("TCP_ENO_")}
+    mine = {n: at for n, at in vars(kernel).items() if n.startswith("TCP_ENO_")}
+    del mine["TCP_ENO_BASE"]
+    assert options == mine
+    assert last == max(options.values())
+
+
+def test_suboption_data_are_the_headers() -> None:
+    """RFC 8547 section 4.4: what a table of them holds."""
+    most = enums(HEADERS["eno.h"] + HEADERS["eno_tep_data.h"])
+    assert most["ENO_TEP_DATA_MAX"] == _tepdata.RULES_MAX
+    assert most["ENO_TEP_DATA_SENT_MAX"] == _tepdata.SENT_MAX
+    assert _tepdata.RECEIVED_MAX == most["ENO_TEP_DATA_RECEIVED_MAX"] == 37
 
 
 @pytest.mark.parametrize(
