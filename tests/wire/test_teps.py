@@ -62,6 +62,7 @@ def demand_plain(a: Any, b: Any) -> None:
     assert a.tep is a.tep_name is b.tep is b.tep_name is None
 
 
+@pytest.mark.rfc("8547:4.5-1", "8547:4.5-6")
 @pytest.mark.usefixtures("plugged")
 @sets
 def test_blocking(wire: Wire, offered: str, accepted: str, chosen: str | None) -> None:
@@ -114,6 +115,7 @@ def test_asyncio(drive: Driver, offered: str, accepted: str, chosen: str | None)
     drive(main)
 
 
+@pytest.mark.rfc("8547:4.4-1", "8547:5.1-8", "8547:5.1-9")
 @pytest.mark.usefixtures("plugged")
 def test_experimental_tep_on_the_wire(wire: Wire) -> None:
     """Its suboption data in SYN and SYN-ACK (section 4.4), bound into the session ID with
