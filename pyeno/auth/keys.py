@@ -6,11 +6,8 @@ hexadecimal digits (``openssl rand -hex 32``).
 
 import base64
 import hashlib
-import os
 import re
-import stat
 from os import PathLike
-from pathlib import Path
 from typing import Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -25,11 +22,11 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_public_key,
 )
 
+from pyeno._keyfiles import read_secret
 from pyeno.auth.errors import KeyFileError
 from pyeno.auth.psk import KEY_MIN
 
 ALGORITHM: Final = "ssh-ed25519"
-FILE_MAX: Final = 1 << 16
 _HEX: Final = re.compile(rb"\s*([0-9A-Fa-f]+)\s*")
 
 
@@ -95,14 +92,7 @@ def load_psk(path: str | PathLike[str]) -> bytes:
 
 
 def _read_secret(path: str | PathLike[str]) -> bytes:
-    """The contents of a file that only its owner can read."""
-    with Path(path).open("rb") as file:
-        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-        if mode & 0o077:
-            raise KeyFileError(
-                f"{path}: others may use this file (mode {mode:04o}): chmod 600 {path}"
-            )
-        data = file.read(FILE_MAX + 1)
-    if len(data) > FILE_MAX:
-        raise KeyFileError(f"{path}: more than {FILE_MAX} bytes, so no key; check the path")
-    return data
+    try:
+        return read_secret(path)
+    except ValueError as error:
+        raise KeyFileError(str(error)) from None

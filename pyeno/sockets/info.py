@@ -81,6 +81,12 @@ class Info:
         return None if number is None else AEADS.get(number, number)
 
     @property
+    def peer_key(self) -> bytes | None:
+        """The public key that the peer proved to hold, SubjectPublicKeyInfo in DER: host B's
+        as host A of TLS, once the handshake is complete; else None."""
+        return None if self._connection is None else self._connection.peer_key
+
+    @property
     def resumed(self) -> bool:
         """The session was resumed (RFC 8548 section 3.5)."""
         return self.encrypted and self._result.resumed
