@@ -15,7 +15,7 @@ from OpenSSL import SSL
 
 from pyeno._values import Outcome
 from pyeno.constants import Role
-from pyeno.errors import RemoteProtocolError
+from pyeno.errors import ConfigError, RemoteProtocolError, TepError
 from pyeno.tep.base import BaseConnection
 from pyeno.tls import context, keys, profile, wording
 from pyeno.tls.binding import Binding
@@ -62,7 +62,10 @@ class Connection(BaseConnection):
     # -- handshake ---------------------------------------------------------------
 
     def begin(self) -> bytes:
-        tls = SSL.Connection(context.get(self.role, self.config), None)
+        try:
+            tls = SSL.Connection(context.get(self.role, self.config), None)
+        except ConfigError as error:  # the file of a key changed since the policy was made
+            raise TepError(f"{error}; connection aborted") from None
         tls.set_app_data(self._binding)
         self._tls = tls
         if self.role is Role.B:

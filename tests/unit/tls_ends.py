@@ -118,7 +118,7 @@ class Foreign:
     def receive(self, stream: bytes) -> bytes:
         self.incoming.write(stream)
         got = b""
-        with contextlib.suppress(ssl.SSLWantReadError):
+        with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLZeroReturnError):
             while part := self.tls.read(1 << 16):
                 got += part
         return got
