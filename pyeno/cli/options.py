@@ -91,6 +91,11 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
         "--keylog", metavar="FILE", help="append traffic keys to FILE (debugging only)"
     )
     group.add_argument(
+        "--tls-key", metavar="FILE",
+        help="a P-256 key to sign TLS with as host B, so that peers know this host again "
+        "(default: a new one every so often)",
+    )  # fmt: skip
+    group.add_argument(
         "--handshake-timeout", type=seconds, default=15.0, metavar="SECONDS",
         help="how long the peer may take for the key exchange (default 15)",
     )  # fmt: skip
@@ -130,6 +135,7 @@ def config_from(options: argparse.Namespace) -> Config:
         cache=not options.no_cache,
         resumption_nonce_len=options.resumption_nonce_len,
         keylog=options.keylog,
+        tls_key=options.tls_key,
         handshake_timeout=options.handshake_timeout,
         keepalive=options.keepalive,
     )

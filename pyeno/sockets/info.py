@@ -126,6 +126,7 @@ class Info:
             "resumed": self.resumed,
             "self_aware": self.self_aware,
             "peer_aware": self.peer_aware,
+            "peer_key": _fingerprint(self.peer_key),
         }
 
     def _need_encryption(self, what: str) -> TepConnection:
@@ -134,6 +135,14 @@ class Info:
                 f"no {what}: this connection is not encrypted ({self._why()})"
             )
         return self._connection
+
+
+def _fingerprint(key: bytes | None) -> str | None:
+    if key is None:
+        return None
+    from pyeno.tls.keys import fingerprint
+
+    return fingerprint(key)
 
 
 def _aead_name(aead: Aead | int | None) -> str | None:

@@ -7,6 +7,7 @@ section 4.1.2).
 """
 
 import base64
+import contextlib
 import datetime
 import hashlib
 import os
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from os import PathLike
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -23,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PublicFormat,
+    load_der_public_key,
     load_pem_private_key,
     load_ssh_private_key,
 )
@@ -144,5 +146,12 @@ def _signs(certificate: x509.Certificate) -> bool:
 
 
 def fingerprint(key: bytes) -> str:
-    """Of a SubjectPublicKeyInfo: ``SHA256:`` and base64, the digits of an RFC 7469 pin."""
-    return "SHA256:" + base64.b64encode(hashlib.sha256(key).digest()).decode()
+    """Of a SubjectPublicKeyInfo: ``SHA256:…`` as ``ssh-keygen -l`` writes it, of a key that
+    OpenSSH has no name for that of the DER itself."""
+    blob = key
+    with contextlib.suppress(ValueError, UnsupportedAlgorithm):
+        public: Any = load_der_public_key(key)
+        line = public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+        blob = base64.b64decode(line.split()[1])
+    digest = base64.b64encode(hashlib.sha256(blob).digest()).decode()
+    return f"SHA256:{digest.rstrip('=')}"
