@@ -6,7 +6,7 @@ value it cannot use; every message names the field and what is allowed.
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from os import PathLike
@@ -14,16 +14,18 @@ from typing import Any, Literal, TypeVar
 
 from pyeno import tep
 from pyeno._crypto import default_aeads, providers
+from pyeno._tepdata import RULES_MAX
+from pyeno._values import TepData
 from pyeno.constants import (
     ENO_OPTION_MAX,
     FRAME_DATA_MAX,
     RESUME_NONCE_MAX,
     Aead,
-    Role,
     Tep,
 )
 from pyeno.errors import ConfigError, TepError
-from pyeno.tep.definition import Definition, check_data, check_lengths
+from pyeno.tep.definition import Definition
+from pyeno.tep.offer import option_size, table_entry
 
 SECONDS_MAX = 10**9
 """A time that a program may mean; beyond it clocks overflow."""
@@ -89,9 +91,8 @@ def _find_aead(wish: object) -> Aead | None:
     )
 
 
-def _check_tep(definition: Definition, config: "Config") -> int:
-    """Whether it can be offered under this policy; how many bytes of the option it takes
-    (RFC 8547 section 4.4)."""
+def _carried(definition: Definition, config: "Config") -> TepData | None:
+    """Its suboption data, if it has any, once it can be offered under this policy."""
     lack = definition.lack()
     if lack is not None:
         raise ConfigError(f"teps: {lack}")
@@ -100,15 +101,23 @@ def _check_tep(definition: Definition, config: "Config") -> int:
             f"keepalive: {definition.name} has no rekeying that a peer must answer (RFC 8548 "
             "section 3.9); leave out keepalive, or that TEP"
         )
-    longest = 0
-    for role in Role:
-        try:
-            data = check_data(definition.whose, definition.suboption(config, role))
-            check_lengths(definition.whose, definition.lengths(role))
-        except TepError as error:
-            raise ConfigError(f"teps: {error}") from error.__cause__
-        longest = max(longest, 1 if data is None else 2 + len(data))
-    return longest
+    try:
+        return table_entry(definition, config)
+    except TepError as error:
+        raise ConfigError(f"teps: {error}") from error.__cause__
+
+
+def _check_room(carried: Sequence[TepData | None]) -> None:
+    """RFC 8547 section 4.1: kind, length, a global suboption, and these in 40 bytes."""
+    size = sum(map(option_size, carried))
+    if size > ENO_OPTION_MAX - 3:
+        raise ConfigError(
+            f"teps: {len(carried)} TEPs take {size} bytes, which do not fit one option; at "
+            f"most {ENO_OPTION_MAX - 3}"
+        )
+    count = sum(entry is not None for entry in carried)
+    if count > RULES_MAX:
+        raise ConfigError(f"teps: {count} have suboption data; at most {RULES_MAX} at once")
 
 
 def aead_names() -> dict[str, Aead]:
@@ -180,6 +189,9 @@ class Config:
     session_token: bytes = field(init=False, repr=False, compare=False)
     """What keeps its sessions from connections under another policy: eight bytes."""
 
+    data_teps: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    """Which of ``teps`` have suboption data."""
+
     def __post_init__(self) -> None:
         definitions = _listed("teps", self.teps, _find_tep, tep.names)
         aeads = _listed(  # [8547:5-5]
@@ -204,21 +216,19 @@ class Config:
         if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not seconds > 0:
             raise ConfigError(f"handshake_timeout: {seconds!r}; allowed: seconds above 0")
         _check_keepalive(self.keepalive)
+        teps = tuple(_TEPS.get(each.identifier, each.identifier) for each in definitions)
+        object.__setattr__(self, "teps", teps)
+        object.__setattr__(self, "aeads", aeads)
+        carried = [_carried(each, self) for each in definitions]
+        _check_room(carried)
+        data_teps = tuple(entry.tep for entry in carried if entry is not None)
+        object.__setattr__(self, "data_teps", data_teps)
         if self.keylog is not None and not isinstance(self.keylog, str | PathLike):
             raise ConfigError(f"keylog: {self.keylog!r}; allowed: a path or None")
         if self.keylog is not None:
             _check_appendable(self.keylog)
         if self.tls_key is not None:
             _check_tls_key(self.tls_key)
-        teps = tuple(_TEPS.get(each.identifier, each.identifier) for each in definitions)
-        object.__setattr__(self, "teps", teps)
-        object.__setattr__(self, "aeads", aeads)
-        size = sum(_check_tep(each, self) for each in definitions)
-        if size > ENO_OPTION_MAX - 3:
-            raise ConfigError(
-                f"teps: {len(teps)} TEPs take {size} bytes, which do not fit one option; at "
-                f"most {ENO_OPTION_MAX - 3}"
-            )
         numbers = tuple(sorted(teps)), tuple(sorted(aeads))
         token = _token(*numbers, self.self_aware, self.require, self.session_scope)
         object.__setattr__(self, "session_token", token)

@@ -11,8 +11,6 @@ ENO_GLT: Final = 0x7F
 ENO_TEP_MIN: Final = 0x20
 ENO_TEP_RESERVED: Final = 0x70
 """from here to 0x7f "reserved for extended values" (section 11, table 3)"""
-ENO_DATA_MAX: Final = 32
-"""bytes of suboption data that a length byte can introduce (section 4.4, figure 7)"""
 SESSION_ID_MIN: Final = 33
 """bytes of a session ID, the TEP identifier's included (section 5.1)"""
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import NamedTuple
 
-from pyeno._values import Outcome, Suboption
+from pyeno._values import Outcome, Suboption, TepData
 from pyeno.constants import Role
 from pyeno.negotiation import EncryptionDisabled, Negotiator, Progress, Segment
 from pyeno.option import encode
@@ -132,17 +132,21 @@ class Side(NamedTuple):
     offer: tuple[Suboption, ...]
     choosing: bool = False
     """a passive opener that answers with one TEP, as section 4.5 says it SHOULD"""
+    rules: tuple[TepData, ...] = ()
+    """which suboption data are valid besides tcpcrypt's; alike for both hosts"""
 
     def host(self) -> Host:
         option = encoded(self.offer, self.b | self.aware << 1)
         demand = self.mandatory
         if self.choosing:
             teps = [sub.tep for sub in self.offer]
-            eno = Negotiator.passive(teps, aware=self.aware, mandatory=demand)
+            eno = Negotiator.passive(teps, aware=self.aware, mandatory=demand, rules=self.rules)
         elif self.passive:
-            eno = Negotiator.passive(mandatory=demand, answer=lambda _: option)
+            eno = Negotiator.passive(
+                mandatory=demand, answer=lambda _: option, rules=self.rules
+            )
         else:
-            eno = Negotiator.active(option, mandatory=demand)
+            eno = Negotiator.active(option, mandatory=demand, rules=self.rules)
         return Host(eno, self.passive)
 
 
@@ -177,10 +181,13 @@ def agreed(one: Side, other: Side, results: tuple[Result, Result]) -> int | None
 # What section 4.5 says should come out, from the sets of suboptions alone.
 
 
-def acceptable(a: list[Suboption], b: list[Suboption]) -> bool:
+def acceptable(a: list[Suboption], b: list[Suboption], rules: tuple[TepData, ...] = ()) -> bool:
     """4.5 rules 1-3 for one identifier; RFC 8548 section 3.5 for tcpcrypt's data."""
     if len(a) != 1 or len(b) != 1:
         return False
+    for rule in rules:
+        if rule.tep == a[0].tep:
+            return len(a[0].data) in rule.from_a and len(b[0].data) in rule.from_b
     if not 0x21 <= a[0].tep <= 0x24:
         return not a[0].v and not b[0].v
     resumes = a[0].v and b[0].v and len(a[0].data) >= 9 and 9 <= len(b[0].data) <= 17
@@ -194,6 +201,6 @@ def expected(one: Side, other: Side) -> int | None:
     offers = {side.b: side.offer for side in (one, other)}
     for sub in reversed(offers[True]):
         sent = [[s for s in offers[b] if s.tep == sub.tep] for b in (False, True)]
-        if acceptable(*sent):
+        if acceptable(*sent, one.rules):
             return sub.tep | sub.v << 7
     return None

@@ -86,7 +86,10 @@ static __always_inline void eno_on_connect(struct bpf_sock_ops *ctx)
 		eno_disable(s, ENO_HOST_POLICY);
 		return;
 	}
-	eno_propose(ctx, s);
+	if (!eno_propose(ctx, s)) {
+		eno_disable(s, ENO_UNAVAILABLE);
+		return;
+	}
 	s->active = 1;
 	s->state = ENO_STATE_OFFERED;
 	eno_want_callbacks(ctx, ENO_CALLBACKS);
@@ -130,8 +133,9 @@ static __always_inline void eno_reserve(struct bpf_sock_ops *ctx, struct eno_soc
 		eno_disable(s, ENO_FAST_OPEN);
 	else if (eno_is_syn_only(ctx) && eno_gives_up(s))
 		eno_disable(s, ENO_NO_ANSWER);
-	else if (s->session.tep && !s->offered ? eno_reserve_proposal(ctx, s) :
-						 bpf_reserve_hdr_opt(ctx, len, 0))
+	else if (!s->offered && (s->session.tep || eno_sends_data(s)) ?
+			 eno_reserve_first(ctx, s) :
+			 bpf_reserve_hdr_opt(ctx, len, 0))
 		eno_disable(s, ENO_NO_ROOM);
 	else
 		s->offered = 1;
@@ -197,7 +201,7 @@ static __always_inline void eno_negotiate_sent(struct eno_socket *s, struct eno_
 	eno_parse_bytes(w, &w->local, &s->local, s->local_len);
 	if (s->session.tep)
 		eno_ignore_other_half(&w->remote, s->session.tep, s->session.remote);
-	eno_agree(w, s->want.self_aware == 2);
+	eno_agree(w, s);
 	eno_keep(s, w);
 }
 

@@ -122,8 +122,8 @@ static __always_inline int eno_get_raw(struct bpf_sockopt *ctx, struct eno_socke
 		return s->want.raw_len ?
 			       ENO_GIVE(ctx, s->want.raw.at, ENO_OPTION_MAX, s->want.raw_len) :
 			       -ENO_ENOTCONN;
-	if (s->state == ENO_STATE_READY)
-		eno_compose(s);
+	if (s->state == ENO_STATE_READY && !eno_compose(s, eno_sends_data(s) ? eno_work_of(sk) : 0))
+		return -ENO_ENOMEM;
 	return ENO_GIVE(ctx, s->local.at, ENO_OPTION_MAX, s->local_len);
 }
 
@@ -152,6 +152,7 @@ static __noinline int eno_get(struct bpf_sockopt *ctx)
 	case TCP_ENO_SESSION_PUT:
 	case TCP_ENO_SESSION_FLUSH:
 	case TCP_ENO_ESTABLISHED:
+	case TCP_ENO_TEP_DATA:
 		return -ENO_EINVAL; /* write-only */
 	}
 	if (!s)

@@ -32,8 +32,12 @@
 #define ENO_KEEP(value) asm volatile("" : "+r"(value))
 #include "eno_abi.h"
 #include "eno_negotiate.h"
+#include "eno_tep_data.h"
 
 enum { ENO_REQUESTS_MAX = 16384, ENO_SESSIONS_MAX = 16384 };
+
+/* Each TEP with data, and the first that goes without. */
+enum { ENO_CHOICES_MAX = ENO_TEP_DATA_MAX + 1 };
 
 /* Options are copied and compared in whole words: unused bytes are zero. */
 struct eno_bytes {
@@ -93,6 +97,7 @@ struct eno_settings {
 
 struct eno_socket {
 	struct eno_settings want;
+	struct eno_tep_table data; /* of its TEPs' suboptions */
 	__u8 enabled, fast_open, permitted_len;
 	/* the connection */
 	__u8 state, reason, crossed;
@@ -118,7 +123,12 @@ struct eno_work {
 	struct eno_outcome outcome;
 	__u8 options_len, chosen;
 	__u8 options[2 * ENO_OPTION_MAX] __attribute__((aligned(8)));
-	struct eno_settings want; /* to become the socket's */
+	struct eno_settings want;  /* to become the socket's */
+	struct eno_tep_table data; /* as well */
+	struct eno_offering offer;
+	__u8 choices; /* how many answers there are, best first: */
+	__u8 choice[ENO_CHOICES_MAX];
+	__u8 with[ENO_CHOICES_MAX]; /* the place of its data, ENO_TEP_DATA_MAX: none */
 };
 
 struct eno_flow {
@@ -137,6 +147,13 @@ struct eno_request {
 	struct eno_session session;	 /* claimed for this connection */
 };
 
+/* What the first SYN-ACK becomes.  The answers after the first are for want of room. */
+struct eno_slot {
+	struct eno_request request;
+	__u8 others;
+	struct eno_bytes other[ENO_CHOICES_MAX - 1];
+} __attribute__((aligned(8)));
+
 struct eno_map {
 	__u32 type, key_size, value_size, max_entries, flags;
 };
@@ -149,7 +166,7 @@ ENO_MAP(eno_sockets, BPF_MAP_TYPE_SK_STORAGE, sizeof(int), sizeof(struct eno_soc
 ENO_MAP(eno_work, BPF_MAP_TYPE_SK_STORAGE, sizeof(int), sizeof(struct eno_work), 0,
 	BPF_F_NO_PREALLOC);
 ENO_MAP(eno_scratch, BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(__u32), sizeof(struct eno_work), 1, 0);
-ENO_MAP(eno_slot, BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(__u32), sizeof(struct eno_request), 1, 0);
+ENO_MAP(eno_slot, BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(__u32), sizeof(struct eno_slot), 1, 0);
 ENO_MAP(eno_requests, BPF_MAP_TYPE_LRU_HASH, sizeof(__u64), sizeof(struct eno_request),
 	ENO_REQUESTS_MAX, 0);
 ENO_MAP(eno_flows, BPF_MAP_TYPE_LRU_HASH, sizeof(struct eno_flow), sizeof(__u64), ENO_REQUESTS_MAX,

@@ -20,29 +20,53 @@
 
 #include "active.bpf.h"
 
-/* Section 4.5: one TEP, the last of ours that host A's option makes valid.
- * [8547:4.5-4, 4.5-5] [8548:3.2-2] */
-static __always_inline void eno_choose_answer(const struct eno_socket *s, struct eno_work *w,
-					      struct eno_request *r)
+/* The answer with choice n. */
+static __noinline int eno_compose_answer(const struct eno_socket *s, const struct eno_work *w,
+					 struct eno_bytes *answer, __u32 n)
 {
+	const struct eno_tep_data *d = 0;
+	__u32 with;
+
+	if (!s || !w || !answer || n >= ENO_CHOICES_MAX)
+		return 0;
+	with = w->with[n];
+	ENO_KEEP(with);
+	if (with < ENO_TEP_DATA_MAX)
+		d = &s->data.entry[with];
+	__builtin_memset(answer, 0, sizeof(*answer));
+	return eno_answer_with(answer->at, w->choice[n], d,
+			       ENO_GLOBAL_B | (s->want.self_aware ? ENO_GLOBAL_A : 0));
+}
+
+/* Section 4.5: one TEP, the last of ours that host A's option makes valid; others
+ * in case it has no room. [8547:4.5-4, 4.5-5] [8548:3.2-2] */
+static __always_inline void eno_choose_answer(const struct eno_socket *s, struct eno_work *w,
+					      struct eno_slot *slot)
+{
+	struct eno_request *r = &slot->request;
 	__u8 global =
 		ENO_GLOBAL_B | (s->want.self_aware ? ENO_GLOBAL_A : 0); /* [8547:4.2-3, 4.3-2] */
 	struct eno_walk walk = { .work = w, .socket = s };
+	__u32 n;
 
 	__builtin_memset(&w->outcome, 0, sizeof(w->outcome));
-	w->chosen = 0;
+	w->choices = 0;
 	w->outcome.local_b = 1;
 	w->outcome.peer_aware = (w->remote.global & ENO_GLOBAL_A) != 0;
 	w->outcome.reason = eno_judge(&w->remote, global, s->want.self_aware == 2);
 	if (w->outcome.reason)
 		return;
 	bpf_loop(ENO_OPTION_MAX, eno_choose_one, &walk, 0);
-	if (!w->chosen) {
+	if (!w->choices) {
 		w->outcome.reason = ENO_NO_VALID_TEP; /* [8547:4.6-5] [8548:3.2-3] */
 		return;
 	}
-	w->outcome.tep_byte = w->chosen;
-	r->answer_len = eno_offer(r->answer.at, &w->chosen, 1, global);
+	r->answer_len = eno_compose_answer(s, w, &r->answer, 0);
+	w->outcome.tep_byte = r->answer.at[3];
+	slot->others = w->choices - 1;
+	for (n = 0; n < ENO_CHOICES_MAX - 1; n++)
+		if (n < slot->others)
+			eno_compose_answer(s, w, &slot->other[n], n + 1);
 	eno_find_session(s, w, &r->proposed);
 }
 
@@ -55,7 +79,7 @@ static __always_inline void eno_raw_answer(const struct eno_socket *s, struct en
 					   struct eno_request *r)
 {
 	eno_parse_bytes(w, &w->local, &s->want.raw, s->want.raw_len);
-	eno_agree(w, s->want.self_aware == 2);
+	eno_agree(w, s);
 	if (!(w->local.global & ENO_GLOBAL_B))
 		w->outcome.reason = ENO_SAME_ROLE;
 	else if (!w->remote.reason && w->outcome.reason != ENO_PEER_NOT_AWARE) {
@@ -71,11 +95,14 @@ static __always_inline void eno_refuse_answer(struct eno_work *w)
 	w->outcome.reason = ENO_HOST_POLICY;
 }
 
-static __noinline int eno_answer(const struct eno_socket *s, struct eno_work *w,
-				 struct eno_request *r)
+static __noinline int eno_answer_syn(const struct eno_socket *s, struct eno_work *w,
+				     struct eno_slot *slot)
 {
-	if (!s || !w || !r)
+	struct eno_request *r = &slot->request;
+
+	if (!s || !w || !slot)
 		return 0;
+	slot->others = 0;
 	__builtin_memset(&r->answer, 0, sizeof(r->answer));
 	__builtin_memset(&r->proposed, 0, sizeof(r->proposed));
 	r->answer_len = 0;
@@ -85,7 +112,7 @@ static __noinline int eno_answer(const struct eno_socket *s, struct eno_work *w,
 	else if (s->want.raw_len)
 		eno_raw_answer(s, w, r);
 	else
-		eno_choose_answer(s, w, r);
+		eno_choose_answer(s, w, slot);
 	__builtin_memcpy(r->remote.at, w->remote.option, ENO_OPTION_MAX);
 	r->remote_len = w->remote.len;
 	r->outcome = w->outcome;
@@ -105,6 +132,7 @@ static __always_inline void eno_on_listener_syn(const struct eno_socket *s, stru
 						const struct eno_flow *flow)
 {
 	struct eno_request *r = eno_known(flow);
+	struct eno_slot *slot;
 	__u32 zero = 0;
 
 	eno_collect(w, ENO_SYN_WITHOUT_ENO);
@@ -117,37 +145,71 @@ static __always_inline void eno_on_listener_syn(const struct eno_socket *s, stru
 		}
 		return;
 	}
-	r = bpf_map_lookup_elem(&eno_slot, &zero);
-	if (!r)
+	slot = bpf_map_lookup_elem(&eno_slot, &zero);
+	if (!slot)
 		return;
-	r->flow = *flow;
-	eno_answer(s, w, r);
+	slot->request.flow = *flow;
+	eno_answer_syn(s, w, slot);
 }
 
-static __always_inline int eno_is_slots_syn(struct bpf_sock_ops *ctx,
-					    const struct eno_request *slot)
+static __always_inline int eno_is_slots_syn(struct bpf_sock_ops *ctx, const struct eno_slot *slot)
 {
 	__u64 head = 0;
 	long len = bpf_getsockopt(ctx, IPPROTO_TCP, TCP_BPF_SYN, &head, sizeof(head));
 
 	/* ENOSPC: the SYN is there and longer than the eight bytes we want */
-	return len == -28 && head == *(const __u64 *)slot->flow.head;
+	return len == -28 && head == *(const __u64 *)slot->request.flow.head;
 }
 
-/* A request's first SYN-ACK. */
-static __always_inline struct eno_request *eno_adopt(struct bpf_sock_ops *ctx, __u64 cookie)
+/* The slot becomes the request's entry. */
+static __always_inline struct eno_request *eno_adopt(struct bpf_sock_ops *ctx, __u64 cookie,
+						     struct eno_slot *slot)
 {
-	struct eno_request *slot;
-	__u32 zero = 0;
+	struct eno_flow *flow = &slot->request.flow;
 
-	slot = bpf_map_lookup_elem(&eno_slot, &zero);
-	if (!slot || !eno_is_slots_syn(ctx, slot))
+	if (!eno_is_slots_syn(ctx, slot) ||
+	    bpf_map_update_elem(&eno_requests, &cookie, &slot->request, BPF_ANY))
 		return 0;
-	if (bpf_map_update_elem(&eno_requests, &cookie, slot, BPF_ANY))
-		return 0;
-	bpf_map_update_elem(&eno_flows, &slot->flow, &cookie, BPF_ANY);
-	__builtin_memset(slot->flow.head, 0, sizeof(slot->flow.head));
+	bpf_map_update_elem(&eno_flows, flow, &cookie, BPF_ANY);
+	__builtin_memset(flow->head, 0, sizeof(flow->head));
 	return bpf_map_lookup_elem(&eno_requests, &cookie);
+}
+
+/* Room for so much, of which some is reserved already? */
+static __always_inline int eno_makes_room(struct bpf_sock_ops *ctx, __u32 len, __u32 reserved)
+{
+	return len <= reserved || !bpf_reserve_hdr_opt(ctx, len - reserved, 0);
+}
+
+static __always_inline void eno_has_no_room(struct eno_request *r)
+{
+	r->answer_len = 0;
+	r->outcome.reason = ENO_NO_ROOM;
+	eno_wipe(&r->session);
+}
+
+/* The best answer that has room. */
+static __noinline int eno_reserve_answer(struct bpf_sock_ops *ctx, struct eno_request *r,
+					 const struct eno_slot *slot, __u32 reserved)
+{
+	__u32 n;
+
+	if (!r || !slot)
+		return 0;
+	if (eno_makes_room(ctx, r->answer_len, reserved))
+		return 1;
+	for (n = 0; n < ENO_CHOICES_MAX - 1; n++) {
+		if (n >= slot->others)
+			break;
+		if (eno_makes_room(ctx, slot->other[n].at[1], reserved)) {
+			r->answer = slot->other[n];
+			r->answer_len = r->answer.at[1];
+			r->outcome.tep_byte = r->answer.at[3];
+			return 1;
+		}
+	}
+	eno_has_no_room(r);
+	return 0;
 }
 
 /* RFC 8548 section 3.5, figures 2 and 3, after the explicit global suboption.
@@ -164,7 +226,8 @@ static __always_inline void eno_compose_resumption(struct eno_request *r, __u32 
 }
 
 /* "SHOULD agree to resume".  Room first, then the claim: a secret claimed for
- * an answer that does not fit would be lost.  0: answer afresh. [8548:3.5-10, 3.5-12] */
+ * an answer that does not fit would be lost.  Answered afresh: what is reserved,
+ * which TCP pads, and 0 if that is nothing. [8548:3.5-10, 3.5-12] */
 static __noinline int eno_resume(struct bpf_sock_ops *ctx, struct eno_request *r)
 {
 	__u32 nonce_len;
@@ -178,10 +241,10 @@ static __noinline int eno_resume(struct bpf_sock_ops *ctx, struct eno_request *r
 #pragma unroll
 	for (i = 0; i <= TCPCRYPT_NONCE_MAX - ENO_NONCE_LEAST; i++) {
 		if (!bpf_reserve_hdr_opt(ctx, 4 + TCPCRYPT_RESUME_HALF + nonce_len, 0)) {
-			/* else TCP pads what was reserved in vain */
-			if (eno_claim(&r->proposed, &r->session))
-				eno_compose_resumption(r, nonce_len);
-			return 1;
+			if (!eno_claim(&r->proposed, &r->session))
+				return 4 + TCPCRYPT_RESUME_HALF + nonce_len;
+			eno_compose_resumption(r, nonce_len);
+			return r->answer_len;
 		}
 		if (nonce_len <= ENO_NONCE_LEAST)
 			break;
@@ -194,23 +257,22 @@ static __always_inline void eno_reserve_syn_ack(struct bpf_sock_ops *ctx)
 {
 	__u64 cookie = bpf_get_socket_cookie(ctx);
 	struct eno_request *r;
+	struct eno_slot *slot;
+	__u32 zero = 0;
 
 	/* Nothing would remember what a SYN cookie's SYN-ACK said. */
 	if (ctx->args[0] == BPF_WRITE_HDR_TCP_SYNACK_COOKIE)
 		return;
 	r = bpf_map_lookup_elem(&eno_requests, &cookie);
-	if (!r) {
-		r = eno_adopt(ctx, cookie);
-		if (r && r->proposed.tep && eno_resume(ctx, r))
-			return;
-	}
-	if (!r || !r->answer_len)
+	if (r) {
+		if (r->answer_len && bpf_reserve_hdr_opt(ctx, r->answer_len, 0))
+			eno_has_no_room(r);
 		return;
-	if (bpf_reserve_hdr_opt(ctx, r->answer_len, 0)) {
-		r->answer_len = 0;
-		r->outcome.reason = ENO_NO_ROOM;
-		eno_wipe(&r->session);
 	}
+	slot = bpf_map_lookup_elem(&eno_slot, &zero);
+	r = slot ? eno_adopt(ctx, cookie, slot) : 0;
+	if (r && r->answer_len)
+		eno_reserve_answer(ctx, r, slot, r->proposed.tep ? eno_resume(ctx, r) : 0);
 }
 
 static __always_inline void eno_write_syn_ack(struct bpf_sock_ops *ctx)

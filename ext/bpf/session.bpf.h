@@ -210,7 +210,8 @@ static long eno_find_one(__u32 i, struct eno_finding *f)
 	if (!eno_permits_tep(f->key.tep))
 		return 0;
 	a = eno_find_tep(&w->remote, f->key.tep);
-	if (!a || !eno_is_tcpcrypt(f->key.tep) || !eno_offer_valid(a) || !eno_tcpcrypt_proposes(a))
+	if (!a || !eno_is_tcpcrypt(f->key.tep) || !eno_tcpcrypt_well_sized(a) ||
+	    !eno_tcpcrypt_proposes(a))
 		return 0;
 	at = a->data_at;
 	ENO_KEEP(at);

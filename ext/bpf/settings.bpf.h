@@ -2,7 +2,7 @@
 #ifndef ENO_SETTINGS_BPF_H
 #define ENO_SETTINGS_BPF_H
 
-#include "value.bpf.h"
+#include "tepdata.bpf.h"
 
 enum { ENO_CONFIG_MAX = ENO_CONFIG_SESSIONS_HEAD + ENO_OPTION_MAX };
 
@@ -161,9 +161,12 @@ static __always_inline int eno_set_wanted(struct bpf_sockopt *ctx, struct bpf_so
 	err = eno_set_bytes(ctx, w);
 	if (!err)
 		err = eno_enable(sk, s, w->want.teps_len || w->want.raw_len);
-	if (!err)
-		s->want = w->want;
-	return err;
+	if (err)
+		return err;
+	s->want = w->want;
+	if (ctx->optname == TCP_ENO_CONFIG && s->data.entry[0].tep)
+		__builtin_memset(&s->data, 0, sizeof(s->data));
+	return 0;
 }
 
 static __always_inline int eno_set_setting(struct bpf_sockopt *ctx, struct bpf_sock *sk,
@@ -186,6 +189,8 @@ static __always_inline int eno_set_setting(struct bpf_sockopt *ctx, struct bpf_s
 	case TCP_ENO_CONFIG:
 	case TCP_ENO_RAW:
 		return eno_set_wanted(ctx, sk, s);
+	case TCP_ENO_TEP_DATA:
+		return eno_set_tep_data(ctx, s);
 	default:
 		return -ENO_EINVAL; /* read-only */
 	}

@@ -11,6 +11,7 @@ struct eno_walk {
 	struct eno_work *work;
 	struct eno_syn *a, *b;
 	const struct eno_socket *socket;
+	const struct eno_tep_table *table;
 };
 
 static long eno_search_one(__u32 i, struct eno_walk *walk)
@@ -33,22 +34,47 @@ static long eno_negotiate_one(__u32 i, struct eno_walk *walk)
 	ENO_KEEP(place);
 	if (place >= ENO_SUBOPTION_MAX)
 		return 1;
-	return eno_negotiate_step(walk->a, walk->b, place, &walk->work->outcome);
+	return eno_negotiate_step(walk->a, walk->b, place, walk->table, &walk->work->outcome);
 }
 
-/* From our highest priority down. */
+static __always_inline void eno_add_choice(struct eno_work *w, __u8 tep, __u8 with)
+{
+	__u32 n = w->choices;
+
+	ENO_KEEP(n);
+	if (n >= ENO_CHOICES_MAX)
+		return;
+	w->choice[n] = tep;
+	w->with[n] = with;
+	w->choices = n + 1;
+}
+
+/* From our highest priority down, to the first that has room for certain: one
+ * without data. */
 static long eno_choose_one(__u32 i, struct eno_walk *walk)
 {
 	const struct eno_socket *s = walk->socket;
 	__u32 place = s->want.teps_len - 1 - i;
+	const struct eno_tep_data *d;
+	__u32 with;
 	__u8 tep;
 
 	if (place >= ENO_OPTION_MAX)
 		return 1;
 	tep = s->want.teps.at[place];
-	if (!eno_permits_tep(tep) || !eno_acceptable(&walk->work->remote, tep))
+	if (!eno_permits_tep(tep) || !eno_acceptable(&walk->work->remote, tep, &s->data))
 		return 0;
-	walk->work->chosen = tep;
+	with = eno_place_of(&s->data, tep);
+	ENO_KEEP(with);
+	if (with < ENO_TEP_DATA_MAX) {
+		d = &s->data.entry[with];
+		if (d->len[ENO_HOST_B]) {
+			eno_add_choice(walk->work, tep, with);
+			if (d->least[ENO_HOST_B])
+				return 0;
+		}
+	}
+	eno_add_choice(walk->work, tep, ENO_TEP_DATA_MAX);
 	return 1;
 }
 
@@ -106,17 +132,18 @@ static __noinline int eno_collect(struct eno_work *w, __u8 absent)
 }
 
 /* eno_negotiate() between w->local and w->remote, into w->outcome. */
-static __noinline int eno_agree(struct eno_work *w, int mandatory_aware)
+static __noinline int eno_agree(struct eno_work *w, const struct eno_socket *s)
 {
 	struct eno_walk walk = { .work = w };
 
-	if (!w)
+	if (!w || !s)
 		return 0;
 	__builtin_memset(&w->outcome, 0, sizeof(w->outcome));
-	if (!eno_negotiate_begin(&w->local, &w->remote, mandatory_aware, &w->outcome))
+	if (!eno_negotiate_begin(&w->local, &w->remote, s->want.self_aware == 2, &w->outcome))
 		return w->outcome.reason;
 	walk.a = w->outcome.local_b ? &w->remote : &w->local;
 	walk.b = w->outcome.local_b ? &w->local : &w->remote;
+	walk.table = &s->data;
 	bpf_loop(ENO_SUBOPTION_MAX, eno_negotiate_one, &walk, 0);
 	return w->outcome.reason;
 }

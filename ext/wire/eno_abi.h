@@ -8,6 +8,7 @@
 #define ENO_ABI_H
 
 #include "eno_negotiate.h"
+#include "eno_tep_data.h"
 
 #define ENO_ABI_VERSION 2
 
@@ -33,7 +34,8 @@ enum {
 	TCP_ENO_SESSION_FLUSH = TCP_ENO_BASE + 17, /* w int: enum eno_flush */
 	TCP_ENO_RESULT_TAKE = TCP_ENO_BASE + 18,   /* r struct eno_taken: RESULT and TAKE */
 	TCP_ENO_ESTABLISHED = TCP_ENO_BASE + 19,   /* w struct eno_established: SESSID and PUT */
-	TCP_ENO_LAST = TCP_ENO_ESTABLISHED,
+	TCP_ENO_TEP_DATA = TCP_ENO_BASE + 20,	   /* w struct eno_tep_data, up to 4 */
+	TCP_ENO_LAST = TCP_ENO_TEP_DATA,
 };
 
 /* TCP_ENO_CONFIG begins with the version of its own layout:

@@ -19,8 +19,8 @@ enum {
 enum { ENO_HOST_A = 0, ENO_HOST_B = 1 };
 
 struct eno_tep_data {
-	eno_u8 tep;    /* 0: an unused entry, all of it 0 */
-	eno_u8 len[2]; /* bytes that this host sends in either role; 0: v = 0 */
+	eno_u8 tep;		  /* 0: an unused entry, all of it 0 */
+	eno_u8 len[2];		  /* bytes that this host sends in either role; 0: v = 0 */
 	eno_u8 least[2], most[2]; /* bytes that are valid from either host; v = 0 counts as 0 */
 	eno_u8 pad;
 	eno_u8 data[2][ENO_TEP_DATA_SENT_MAX]; /* 0 from len on */

@@ -56,7 +56,8 @@ def add_policy_arguments(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--tep", metavar="ID,…",
-        help=f"TEPs, most preferred first: numbers or {', '.join(sorted(tep.names()))}",
+        help="TEPs, most preferred first: numbers or names "
+        f"({', '.join(each.name for each in tep.BUILT_IN.values())}, and those of plug-ins)",
     )  # fmt: skip
     group.add_argument(
         "--aead", metavar="NAME,…",

@@ -15,8 +15,8 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from pyeno import kernel
-from pyeno._values import Outcome
+from pyeno import kernel, tep
+from pyeno._values import Outcome, TepData
 from pyeno.config import Config, as_config
 from pyeno.constants import K_LEN, RESUME_NONCE_MAX, Role
 from pyeno.errors import KernelError, LocalProtocolError
@@ -182,7 +182,15 @@ def configure(sock: socket.socket, config: Config) -> bool:
         role_b=config.role_b,
         nonce_len=config.resumption_nonce_len if config.resume else None,
         token=config.session_token,
+        data=[] if not config.data_teps else _suboption_data(config),
     )
+
+
+def _suboption_data(config: Config) -> list[TepData]:
+    """Asked anew for each socket; TepError for an answer that cannot be sent."""
+    found = map(tep.get, config.data_teps)
+    entries = [tep.table_entry(each, config) for each in found if each is not None]
+    return [entry for entry in entries if entry is not None]
 
 
 def flush_sessions(config: Config | None = None, *, everything: bool = False) -> bool:

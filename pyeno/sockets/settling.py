@@ -74,7 +74,11 @@ class Settling(socket.socket):
         self._settling = threading.Lock()
         super().__init__(family, type, proto, fileno)
         if fileno is None:
-            self._configure()
+            try:
+                self._configure()
+            except BaseException:
+                self.close()
+                raise
 
     def _configure(self) -> None:
         if kind_of(self)[:2] in _STREAMS:

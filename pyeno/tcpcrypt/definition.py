@@ -34,14 +34,19 @@ class Tcpcrypt(Definition):
         return None  # resumption suboptions are the kernel half's
 
     def lack(self) -> str | None:
-        from pyeno._crypto import agreement_provider, has_curve
+        from pyeno._crypto import has_curve
 
         if has_curve(self.identifier):
             return None
         return (
-            f"{agreement_provider(self.identifier)} cannot compute {self.name} here; leave it "
+            f"{self.provider()} cannot compute {self.name} here; leave it "
             "out, or pip install --force-reinstall cryptography"
         )
+
+    def provider(self) -> str:
+        from pyeno._crypto import agreement_provider
+
+        return agreement_provider(self.identifier)
 
     def create(self, outcome: Outcome, config: "Config") -> "TepConnection":
         made: TepConnection = _connection()(outcome, config)

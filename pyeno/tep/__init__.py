@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from pyeno.tep.definition import Definition
 from pyeno.tep.interface import Essential, TepConnection
+from pyeno.tep.offer import table_entry
 from pyeno.tep.plugins import Refusal
 from pyeno.tep.registry import (
+    BUILT_IN,
     create_connection,
     find,
     get,
@@ -27,9 +29,9 @@ if TYPE_CHECKING:
     from pyeno.tep.defaults import Defaults
 
 __all__ = [
-    "BaseConnection", "Defaults", "Definition", "Essential", "Refusal", "TepConnection",
-    "create_connection", "find", "get", "name", "names", "refusal", "refusals",
-    "registry",
+    "BUILT_IN", "BaseConnection", "Defaults", "Definition", "Essential", "Refusal",
+    "TepConnection", "create_connection", "find", "get", "name", "names", "refusal",
+    "refusals", "registry", "table_entry",
 ]  # fmt: skip
 
 

@@ -145,6 +145,16 @@ class BaseConnection(Defaults, ABC):
         definition = get(number(self.outcome.tep_byte))
         return type(self).__name__ if definition is None else definition.whose
 
+    def _made(self, method: Callable[..., bytes], *arguments: Any) -> bytes:
+        """Stream bytes of the TEP's own."""
+        stream = self._call(method, *arguments)
+        if not isinstance(stream, bytes):
+            raise TepError(
+                f"{self._whose()}: {method.__name__}() gave {type(stream).__name__}, not "
+                "bytes; connection aborted"
+            )
+        return stream
+
     def _call(self, method: Callable[..., T], *arguments: Any) -> T:
         """One of the TEP's own: the peer may be at fault, or the TEP."""
         try:
@@ -218,7 +228,7 @@ class BaseConnection(Defaults, ABC):
             self._call(self.take, data)
         except Exception as error:
             self._buffered += len(data)
-            if not self.established:
+            if not self.established or isinstance(error, TepError):
                 raise
             self._fault = error
         else:
@@ -239,7 +249,8 @@ class BaseConnection(Defaults, ABC):
             raise self._fault
         if not self.established:
             raise TruncationError(
-                "the stream ended during the key exchange; connection aborted"
+                f"the stream ended during the key exchange, after {self._opened} bytes; "
+                "connection aborted"
             )
         if not self._ended:  # [8547:5-10, 5-11, 5-13, 5-14]
             raise TruncationError(
@@ -338,7 +349,7 @@ class BaseConnection(Defaults, ABC):
             return taken, at
 
     def _seal(self, piece: memoryview, fin: bool) -> bytes:
-        stream = self._call(self.seal, bytes(piece), fin)
+        stream = self._made(self.seal, bytes(piece), fin)
         self._fin_sealed = self._fin_sealed or fin
         if len(stream) > len(piece) + self.overhead:
             raise TepError(
@@ -350,7 +361,7 @@ class BaseConnection(Defaults, ABC):
     def _begin(self) -> None:
         if not self._begun:
             self._begun = True
-            self._owed += self._call(self.begin)
+            self._owed += self._made(self.begin)
 
     def _owing(self) -> bytes:
         owed, self._owed = self._owed, b""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pyeno._values import Outcome
-from pyeno.constants import ENO_DATA_MAX, ENO_GLT, ENO_TEP_MIN, SESSION_ID_MIN, Role
+from pyeno.constants import ENO_GLT, ENO_TEP_MIN, SESSION_ID_MIN, Role
 from pyeno.errors import TepError
 
 if TYPE_CHECKING:
@@ -47,19 +47,23 @@ class Definition(ABC):
         return f"TEP {self.identifier:#04x} ({self.name})"
 
     def suboption(self, config: "Config", role: Role) -> bytes | None:
-        """The suboption data this host sends as host A, or B: asked once a socket, so
-        that all connections of a listener have the same; None: v = 0 (section 4.1).
-        At most 32 bytes, of the 20 that all of an option may have in most SYNs."""
+        """The suboption data this host sends as host A, or B, 1 to 16 bytes; None: v = 0
+        (section 4.1).  Asked once a socket, so that all connections of a listener send
+        the same.  All of an option has 20 bytes in most SYNs (section 7)."""
         return None
 
     def lengths(self, role: Role) -> range:
-        """How many bytes of data are valid from the host of this role (section 4.5);
-        0 includes v = 0.  What is in them, ``create()`` may refuse."""
+        """How many bytes of data are valid from the host of this role, v = 0 being none;
+        others make the TEP invalid (section 4.5).  What is in them ``create()`` judges."""
         return range(1)
 
     def lack(self) -> str | None:
         """Why this machine cannot do it, and what mends that; None: it can."""
         return None
+
+    def provider(self) -> str:
+        """Who computes it, for ``pyeno doctor``."""
+        return type(self).__module__.partition(".")[0]
 
     @abstractmethod
     def create(self, outcome: Outcome, config: "Config") -> "TepConnection":
@@ -72,28 +76,6 @@ def failure(whose: str, call: Callable[..., object], error: Exception) -> TepErr
     since its text may contain anything; the traceback has it."""
     method = getattr(call, "__name__", type(call).__name__)
     return TepError(f"{whose}: {method}() raised {type(error).__name__}; connection aborted")
-
-
-def check_data(whose: str, data: object) -> bytes | None:
-    """What ``suboption()`` gave, if it can be sent; raises TepError."""
-    if data is None or (isinstance(data, bytes) and len(data) <= ENO_DATA_MAX):
-        return data
-    told = f"{len(data)} bytes" if isinstance(data, bytes) else type(data).__name__
-    raise TepError(
-        f"{whose}: suboption() gave {told}; allowed: None, or at most {ENO_DATA_MAX} bytes "
-        "(RFC 8547 section 4.4)"
-    )
-
-
-def check_lengths(whose: str, lengths: object) -> range:
-    """What ``lengths()`` gave, if the kernel half can hold the peer to it; TepError."""
-    whole = isinstance(lengths, range) and bool(lengths) and lengths.step == 1
-    if whole and lengths.start >= 0 and lengths.stop <= ENO_DATA_MAX + 1:  # type: ignore[attr-defined]
-        return lengths  # type: ignore[return-value]
-    raise TepError(
-        f"{whose}: lengths() gave {lengths!r}; allowed: range(low, high + 1) within 0 to "
-        f"{ENO_DATA_MAX} (RFC 8547 section 4.4)"
-    )
 
 
 def check_session_id(whose: str, session_id: object, tep_byte: int) -> bytes:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from pyeno._values import Outcome
 from pyeno.constants import Role
 from pyeno.errors import PyenoError, TepError
+from pyeno.tep.defaults import Defaults
 from pyeno.tep.definition import Definition, check_session_id, failure
 from pyeno.tep.interface import Essential, TepConnection
 
@@ -53,6 +54,9 @@ class Guarded(Definition):
     def lack(self) -> str | None:
         return cast(str | None, self.ask(self.plugin.lack))
 
+    def provider(self) -> str:
+        return cast(str, self.ask(self.plugin.provider))
+
     def create(self, outcome: Outcome, config: "Config") -> TepConnection:
         connection = self.ask(self.plugin.create, outcome, config)
         return cast(TepConnection, GuardedConnection(self, connection, outcome))
@@ -78,8 +82,8 @@ class Guarded(Definition):
 class GuardedConnection:
     """A plug-in's connection: each member of TepConnection, through ask().
 
-    ``established`` never raises, since many a caller only wants to know: a fault is
-    raised by whatever is done next, and keys that came with one are not used.
+    Its properties never raise, since many a caller only wants to know: a fault is raised
+    by whatever is done next, and keys that came with one are not used.
     """
 
     __slots__ = (
@@ -103,19 +107,18 @@ class GuardedConnection:
 
     @property
     def established(self) -> bool:
-        if not self._session_id and self._fault is None:
+        if not self._session_id and self._get("established"):
             try:
-                if self._get("established"):
-                    found = self._get("session_id")
-                    self._session_id = self._definition.check(found, self._outcome)
+                found = self._ask("session_id")
+                self._session_id = self._definition.check(found, self._outcome)
             except PyenoError as fault:
                 self._fault = fault
         return bool(self._session_id)
 
     @property
     def session_id(self) -> bytes:
-        """As it was checked."""
-        return self._session_id if self.established else cast(bytes, self._get("session_id"))
+        """As it was checked; raises where there is none."""
+        return self._session_id if self.established else cast(bytes, self._ask("session_id"))
 
     def wipe(self) -> None:
         """Whatever went wrong before; what goes wrong now ends nothing that goes on."""
@@ -124,7 +127,7 @@ class GuardedConnection:
         except TepError as fault:
             self._fault = self._fault or fault
 
-    def _get(self, attribute: str) -> Any:
+    def _ask(self, attribute: str) -> Any:
         if self._fault is not None:
             raise self._fault
 
@@ -134,13 +137,20 @@ class GuardedConnection:
         ask.__name__ = attribute
         return self._definition.ask(ask)
 
+    def _get(self, attribute: str) -> Any:
+        try:
+            return self._ask(attribute)
+        except PyenoError as fault:
+            self._fault = fault
+            return getattr(Defaults, attribute, 0)
+
 
 def _guard_member(attribute: str, member: Any) -> Any:
     """The same member of a plug-in's connection."""
     if not isinstance(member, property):
 
         def call(self: GuardedConnection, *arguments: Any, **named: Any) -> Any:
-            return self._definition.ask(self._get(attribute), *arguments, **named)
+            return self._definition.ask(self._ask(attribute), *arguments, **named)
 
         return call
 

@@ -14,10 +14,11 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pyeno.constants import ENO_GLT, ENO_TEP_MIN, ENO_TEP_RESERVED, Role
+from pyeno.constants import ENO_GLT, ENO_TEP_MIN, ENO_TEP_RESERVED
 from pyeno.errors import TepError
-from pyeno.tep.definition import NAME, Definition, check_data, check_lengths, within
+from pyeno.tep.definition import NAME, Definition, within
 from pyeno.tep.guard import Guarded
+from pyeno.tep.offer import table_entry
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -137,11 +138,8 @@ def _check_answers(definition: Guarded) -> None:
     """What it answers under the default policy; under another one it is asked again."""
     from pyeno.config import as_config
 
-    config = as_config(None)
     try:
-        for role in Role:
-            check_data(definition.whose, definition.suboption(config, role))
-            check_lengths(definition.whose, definition.lengths(role))
+        table_entry(definition, as_config(None))
     except TepError as error:
         raise _Refused(str(error).partition(": ")[2], definition.identifier) from None
 

@@ -6,7 +6,7 @@ The negotiated TEP is the last one in host B's option that is valid, that is, se
 hosts with acceptable suboption data (section 4.5).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from . import OracleError
@@ -165,15 +165,30 @@ def _resumable(a: Suboption, b: Suboption, sessions: Sequence[bytes] | None) -> 
     return any(halves in ((s[:HALF], s[HALF:]), (s[HALF:], s[:HALF])) for s in sessions)
 
 
+# by TEP: how many bytes of data are valid from host A, and from host B (section 4.5, rule 2)
+Sizes = Mapping[int, tuple[range, range]]
+
+
+def _sized(sub: Suboption, valid: range | None) -> bool:
+    return not sub.v if valid is None else len(sub.data) in valid
+
+
 def validity(
-    tep: int, a: Option, b: Option, b_passive: bool, sessions: Sequence[bytes] | None
+    tep: int,
+    a: Option,
+    b: Option,
+    b_passive: bool,
+    sessions: Sequence[bytes] | None,
+    sizes: Sizes | None = None,
 ) -> str | None:
     """Section 4.5: the mode in which `tep` is valid for the connection, or None."""
     found_a, found_b = a.find(tep), b.find(tep)
     if len(found_a) != 1 or len(found_b) != 1:
         return None
     if tep not in TCPCRYPT_TEPS:
-        return "other"
+        rule = (sizes or {}).get(tep, (None, None))
+        fits = sizes is None or (_sized(found_a[0], rule[0]) and _sized(found_b[0], rule[1]))
+        return "other" if fits else None
     sub_a, sub_b = found_a[0], found_b[0]
     size = len(sub_a.data)
     if sub_a.v and size > HALF + NONCE_MAX:
@@ -201,13 +216,16 @@ def negotiate(
     mandatory_aware: tuple[bool, bool] = (False, False),
     passive: int | None = 2,
     sessions: Sequence[bytes] | None = None,
+    sizes: Sizes | None = None,
 ) -> Negotiated:
     """Sections 4.2 to 4.6, as seen by someone who has both options.
 
     Host 1 is the active opener and host 2 the passive one, or both are active openers when
     `passive` is None.  `sessions` are the resumption identifiers (18 bytes) both hosts know;
-    None means any well-sized pair of halves is taken to match.  Raises OracleError with the
-    reason why encryption is disabled.
+    None means any well-sized pair of halves is taken to match.  `sizes` are both hosts'
+    definitions of TEPs that are not tcpcrypt's: of those not among them no data are valid;
+    None means that of all of them any are.  Raises OracleError with the reason why
+    encryption is disabled.
     """
     options = _read(option_1, 1), _read(option_2, 2)
     if options[0].b == options[1].b:
@@ -219,7 +237,7 @@ def negotiate(
     a, b = (options[1], options[0]) if one_is_b else options
     b_passive = passive == (1 if one_is_b else 2)
     for sub in reversed(b.teps):
-        mode = validity(sub.tep, a, b, b_passive, sessions)
+        mode = validity(sub.tep, a, b, b_passive, sessions, sizes)
         if mode is not None:
             return Negotiated(
                 sub.tep,

@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from pyeno import constants
+from pyeno import _tepdata, constants, kernel
 from pyeno import errors as errors_module
 from pyeno.constants import Aead, Reason, Role, State, Tep
 
@@ -75,6 +75,25 @@ def test_states_are_the_headers() -> None:
     assert named("ENO_STATE_", "eno_abi.h", "eno_state") == members(State)
 
 
+def test_socket_options_are_the_headers() -> None:
+    """pyeno.kernel and ext/wire/eno_abi.h name the same numbers."""
+    numbers = enums(HEADERS["eno_abi.h"].replace("TCP_ENO_BASE", str(kernel.TCP_ENO_BASE)))
+    last = numbers.pop("TCP_ENO_LAST")
+    options = {name: at for name, at in numbers.items() if name.startswith("TCP_ENO_")}
+    mine = {n: at for n, at in vars(kernel).items() if n.startswith("TCP_ENO_")}
+    del mine["TCP_ENO_BASE"]
+    assert options == mine
+    assert last == max(options.values())
+
+
+def test_suboption_data_are_the_headers() -> None:
+    """RFC 8547 section 4.4: what a table of them holds."""
+    most = enums(HEADERS["eno.h"] + HEADERS["eno_tep_data.h"])
+    assert most["ENO_TEP_DATA_MAX"] == _tepdata.RULES_MAX
+    assert most["ENO_TEP_DATA_SENT_MAX"] == _tepdata.SENT_MAX
+    assert _tepdata.RECEIVED_MAX == most["ENO_TEP_DATA_RECEIVED_MAX"] == 37
+
+
 @pytest.mark.parametrize(
     ("name", "c_name"),
     [
@@ -105,13 +124,14 @@ def test_option_bytes_are_the_rfcs() -> None:
 
 @pytest.mark.rfc("8548:7-1")
 def test_tep_identifiers() -> None:
-    """RFC 8547 table 3 and RFC 8548 table 4."""
+    """RFC 8547 table 3 and RFC 8548 table 4; draft-ietf-tcpinc-use-tls section 3."""
     assert members(Tep) == {
         "EXPERIMENTAL": 0x20,
         "TCPCRYPT_ECDHE_P256": 0x21,
         "TCPCRYPT_ECDHE_P521": 0x22,
         "TCPCRYPT_ECDHE_Curve25519": 0x23,
         "TCPCRYPT_ECDHE_Curve448": 0x24,
+        "TLS": 0x30,
     }
     tcpcrypt = enums(HEADERS["eno_negotiate.h"])
     assert tcpcrypt["TCPCRYPT_TEP_FIRST"] == Tep.TCPCRYPT_ECDHE_P256

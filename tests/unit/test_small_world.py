@@ -19,7 +19,7 @@ from itertools import (
 import pytest
 from two_hosts import ACK, SYN, SYN_ACK, Opener, Options, Side, Wire, agreed, expected, meet
 
-from pyeno._values import Outcome, Suboption
+from pyeno._values import Outcome, Suboption, TepData
 from pyeno.constants import Reason
 from pyeno.negotiation import EncryptionDisabled, Segment
 from pyeno.option import encode
@@ -89,6 +89,30 @@ def test_every_pair(first: Opener, second: Opener) -> None:
     met = [
         meets_as_expected(Side(*first, *mine, a), Side(*second, *theirs, b))
         for (mine, a), (theirs, b) in configured
+    ]
+    assert any(met) == (first[1] != second[1])
+
+
+# host A may send the five bytes or none, host B must send them; or the other way round
+RULES = [
+    (TepData(0x30, None, b"other", range(6), range(5, 6)),),
+    (TepData(0x30, b"other", None, range(5, 6), range(6)),),
+]
+
+
+@pytest.mark.rfc("8547:4.5-2")
+@pytest.mark.parametrize("rules", RULES, ids=["B sends", "A sends"])
+@every_open
+def test_every_pair_with_suboption_data(
+    first: Opener, second: Opener, rules: tuple[TepData, ...]
+) -> None:
+    """RFC 8547 section 4.5 rule 2: sizes by role, whoever opened, in whatever order."""
+    met = [
+        meets_as_expected(
+            Side(*first, False, False, a, rules=rules),
+            Side(*second, False, False, b, rules=rules),
+        )
+        for a, b in product(OFFERS, OFFERS)
     ]
     assert any(met) == (first[1] != second[1])
 

@@ -7,10 +7,12 @@ await_crossed([a, b])               # the SYNs have crossed
 """
 
 import contextlib
+import errno
 import socket
 import time
 from collections.abc import Iterable, Iterator
 
+from wire.connect import Setup
 from wire.netns import Wire
 
 HOLD_ARP = """add table arp eno
@@ -53,3 +55,29 @@ def _connected(sock: socket.socket) -> bool:
     except OSError:
         return False
     return True
+
+
+@contextlib.contextmanager
+def crossing(wire: Wire, a: Setup, b: Setup, ports: int) -> Iterator[list[socket.socket]]:
+    """Both ends connect, from ports `ports` and the next, and their SYNs cross."""
+    with contextlib.ExitStack() as stack:
+        ends = []
+        for host, setup, port in ((wire.a, a, ports), (wire.b, b, ports + 1)):
+            sock = stack.enter_context(host.socket())
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((host.ip4, port))
+            setup(sock)
+            sock.setblocking(False)
+            ends.append(sock)
+        with held(wire):
+            for sock, to in zip(
+                ends, ((wire.b.ip4, ports + 1), (wire.a.ip4, ports)), strict=True
+            ):
+                assert sock.connect_ex(to) == errno.EINPROGRESS
+        await_crossed(ends)
+        for x, y in (ends, reversed(ends)):
+            x.sendall(b"x")
+            assert y.recv(1) == b"x"
+        yield ends
+        for sock in ends:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")

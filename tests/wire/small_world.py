@@ -8,10 +8,12 @@ import random
 import socket
 from typing import NamedTuple
 
-from oracle import OracleError, eno
+from oracle import OracleError, eno, tepdata
+from oracle.tepdata import Definition
 
-from pyeno import kernel
+from pyeno import _tepdata, kernel
 from pyeno.constants import Reason, Role, State
+from pyeno.negotiation import TepData
 
 ROOM = 36
 """bytes for ENO in a SYN without SACK, timestamps and window scale"""
@@ -20,6 +22,11 @@ TEPS = (0x21, 0x23, 0x30)
 HALF = bytes(range(9))
 # suboption data: resumption with nonces of 0 and 3 bytes, then what no TEP takes
 DATA = (HALF, HALF + b"abc", bytes(18))
+# the third TEP's: valid from both hosts, then from host A alone, then from neither
+DEFINED = {0x30: Definition((b"ab", b"c"), (range(1, 4), range(3)))}
+OTHER_DATA = (b"1", b"333", b"4444")
+RULES = [TepData(tep, *rule.sent, *rule.sizes) for tep, rule in DEFINED.items()]
+SIZES = tepdata.sizes(DEFINED)
 
 
 class Side(NamedTuple):
@@ -44,27 +51,30 @@ class Side(NamedTuple):
         aware = 2 if self.mandatory else self.a
         if self.by_teps:
             by = {"self_aware": aware, "role_b": bool(self.b) and not self.passive}
-            assert kernel.configure(sock, teps=bytes(self.by_teps), **by)
+            assert kernel.configure(sock, teps=bytes(self.by_teps), data=RULES, **by)
         else:
             kernel.set_raw_option(sock, self.option)
+            data = _tepdata.packed(RULES)
+            sock.setsockopt(socket.IPPROTO_TCP, kernel.TCP_ENO_TEP_DATA, data)
             sock.setsockopt(socket.IPPROTO_TCP, kernel.TCP_ENO_SELF_AWARE, aware)
 
 
 def drawn(draw: random.Random, passive: bool, b: bool) -> Side:
     """Any side of the small world."""
     teps = draw.sample(TEPS, draw.choice((0, 1, 1, 2, 2, 3, 3)))
-    # no data are known for a TEP that is not tcpcrypt's
-    with_data = [draw.random() < 0.5 and tep in eno.TCPCRYPT_TEPS for tep in teps]
+    with_data = [draw.random() < 0.5 for tep in teps]
     mandatory = draw.random() < 0.2
     aware = draw.random() < (0.8 if mandatory else 0.5)
     if teps and not any(with_data) and draw.random() < 0.7:
         aware |= mandatory  # the kernel sets the bit itself
-        option = eno.encode(teps, (b | aware << 1) or None)
+        option = tepdata.offered(teps, DEFINED, b | aware << 1)
+        assert option
         return Side(passive, option, mandatory, tuple(teps))
     subs: list[eno.Suboption | int] = []
     for place, (tep, data) in enumerate(zip(teps, with_data, strict=True)):
         last = place == len(teps) - 1
-        value = draw.choices(DATA, (4, 4, 1))[0]
+        known = DATA if tep in eno.TCPCRYPT_TEPS else OTHER_DATA
+        value = draw.choices(known, (4, 4, 1))[0]
         length_byte = not last or draw.random() < 0.3
         subs.append(eno.Suboption(tep, 1, value, length_byte) if data else tep)
     implicit = not b and not aware and draw.random() < 0.5
@@ -110,7 +120,7 @@ def judged(mine: bytes, theirs: bytes, side: Side, passive: int | None) -> Reaso
     if remote.vacuous:
         return Reason.VACUOUS
     try:
-        eno.negotiate(mine, theirs, passive=passive)
+        eno.negotiate(mine, theirs, passive=passive, sizes=SIZES)
     except OracleError:
         return Reason.NO_VALID_TEP
     return Reason.NEGOTIATED
@@ -118,7 +128,7 @@ def judged(mine: bytes, theirs: bytes, side: Side, passive: int | None) -> Reaso
 
 def encrypted(one: bytes, other: bytes, passive: int | None) -> Ends:
     """Both ends, once neither had anything against the other's option."""
-    got = eno.negotiate(one, other, passive=passive)
+    got = eno.negotiate(one, other, passive=passive, sizes=SIZES)
     roles = [Role[letter] for letter in got.roles]
     ends = [
         End(Reason.NEGOTIATED, role, got.tep_byte, bool(aware), got.mode == "resume",
@@ -130,11 +140,7 @@ def encrypted(one: bytes, other: bytes, passive: int | None) -> Ends:
 
 def chosen(side: Side, syn: bytes) -> bytes:
     """Section 4.5: the one TEP, last of its own, that a passive opener answers with."""
-    for tep in reversed(side.by_teps):
-        answer = eno.encode([tep], 1 | side.a << 1)
-        if eno.validity(tep, eno.parse(syn), eno.parse(answer), True, None):
-            return answer
-    return b""
+    return tepdata.answered(syn, side.by_teps, DEFINED, 1 | side.a << 1, ROOM) or b""
 
 
 def three_way(active: Side, passive: Side) -> Ends:

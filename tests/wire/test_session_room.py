@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 import pytest
 from oracle import keys
-from wire.connect import Setup, no_eno
-from wire.held import await_crossed, held
+from wire.connect import no_eno
+from wire.held import await_crossed, crossing, held
 from wire.netns import Wire
 from wire.sessions import (
     Keeper,
@@ -139,32 +139,6 @@ def test_the_ack_loses_its_option(wire: Wire, keeper: Keeper) -> None:
 
 
 # -- simultaneous open -----------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def crossing(wire: Wire, a: Setup, b: Setup, ports: int) -> Iterator[list[socket.socket]]:
-    """Both ends connect, from ports `ports` and the next, and their SYNs cross."""
-    with contextlib.ExitStack() as stack:
-        ends = []
-        for host, setup, port in ((wire.a, a, ports), (wire.b, b, ports + 1)):
-            sock = stack.enter_context(host.socket())
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind((host.ip4, port))
-            setup(sock)
-            sock.setblocking(False)
-            ends.append(sock)
-        with held(wire):
-            for sock, to in zip(
-                ends, ((wire.b.ip4, ports + 1), (wire.a.ip4, ports)), strict=True
-            ):
-                assert sock.connect_ex(to) == errno.EINPROGRESS
-        await_crossed(ends)
-        for x, y in (ends, reversed(ends)):
-            x.sendall(b"x")
-            assert y.recv(1) == b"x"
-        yield ends
-        for sock in ends:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
 
 def primed(wire: Wire, token: bytes, ports: int, *, same: bool = True) -> keys.Session:

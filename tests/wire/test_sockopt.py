@@ -108,7 +108,7 @@ def test_read_only_options(sock: socket.socket, option: int) -> None:
 
 
 def test_unknown_options_are_tcps(sock: socket.socket) -> None:
-    for option in (kernel.TCP_ENO_BASE, kernel.TCP_ENO_ESTABLISHED + 1):
+    for option in (kernel.TCP_ENO_BASE, kernel.TCP_ENO_TEP_DATA + 1):
         assert put(sock, option, 1) == errno.ENOPROTOOPT
         assert refused(lambda o=option: sock.getsockopt(TCP, o)) == errno.ENOPROTOOPT
     assert put(sock, socket.TCP_NODELAY, 1) is None
