@@ -20,20 +20,17 @@ from pyeno.tep.base import BaseConnection
 from pyeno.tls import context, keys, profile, wording
 from pyeno.tls.binding import Binding
 from pyeno.tls.errors import TlsError
+from pyeno.tls.records import DATA_MAX, OVERHEAD, Boundaries
 
 if TYPE_CHECKING:
     from pyeno.config import Config
 
-RECORD: Final = 1 << 14
-"""application bytes in one record at most (RFC 8446 section 5.1)"""
-RECORD_OVERHEAD: Final = 5 + 1 + 16
-"""header, content type, tag (section 5.2)"""
 BATCH: Final = 8
 """records made, or taken, by one turn: OpenSSL's buffers stay as large as they became"""
-_TAKEN: Final = BATCH * (RECORD + RECORD_OVERHEAD)
+_TAKEN: Final = BATCH * (DATA_MAX + OVERHEAD)
 _OUTPUT: Final = 1 << 16
 """bytes, more than a whole flight of the handshake"""
-_ANSWER: Final = RECORD_OVERHEAD + 5
+_ANSWER: Final = OVERHEAD + 5
 _ANSWERS_MAX: Final = 100 * _ANSWER
 """bytes of answers to KeyUpdates that may wait for room"""
 HANDSHAKE, RECORDS = "the handshake", "a record"
@@ -45,7 +42,7 @@ class Connection(BaseConnection):
     Raises :class:`pyeno.tls.errors.TlsError` and its kin where the peer is to blame.
     """
 
-    overhead = (BATCH + 1) * RECORD_OVERHEAD + 512
+    overhead = (BATCH + 1) * OVERHEAD + 512
     """of a batch, close_notify and the answer to a KeyUpdate"""
 
     _last_words = b""
@@ -53,10 +50,11 @@ class Connection(BaseConnection):
     def __init__(self, outcome: Outcome, config: "Config") -> None:
         super().__init__(outcome, config)
         if config.frame_size == "auto":
-            self.frame_data = BATCH * RECORD
+            self.frame_data = BATCH * DATA_MAX
         else:
-            self.frame_data = min(config.frame_size, RECORD)
+            self.frame_data = min(config.frame_size, DATA_MAX)
         self._binding = Binding(outcome.transcript)
+        self._boundaries = Boundaries()
         self._tls: SSL.Connection | None = None
 
     # -- handshake ---------------------------------------------------------------
@@ -112,26 +110,27 @@ class Connection(BaseConnection):
     # -- records -------------------------------------------------------------------
 
     def take(self, data: bytes) -> None:
-        view = memoryview(data)
-        for at in range(0, len(view), _TAKEN):
-            self._take_piece(view[at : at + _TAKEN])
+        for piece in self._boundaries.pieces(data, _TAKEN):
+            if self.ended:  # else "data received after a closure alert … MUST be ignored"
+                raise TlsError("more follows the peer's close_notify; connection aborted")
+            self._take_piece(piece)
 
     def _take_piece(self, piece: memoryview) -> None:
         tls = self._open()
-        tls.bio_write(piece)  # type: ignore[arg-type]
+        tls.bio_write(piece)
         if not self.established:
             self._agree(tls)
-        if self.established and not self.ended:
+        if self.established:
             self._take_records(tls)
 
     def _take_records(self, tls: SSL.Connection) -> None:
         try:
             while True:
-                self.deliver(tls.recv(RECORD))
+                self.deliver(tls.recv(DATA_MAX))
         except SSL.WantReadError:
             pass
         except SSL.ZeroReturnError:
-            self.end()  # close_notify; what follows "MUST be ignored" (RFC 8446 section 6.1)
+            self.end()  # close_notify (RFC 8446 section 6.1)
         except SSL.Error as error:
             raise self._fail(tls, error, RECORDS) from None
         self.owe(self._output(tls))  # answers to KeyUpdates (RFC 8446 section 4.6.3)
@@ -143,10 +142,13 @@ class Connection(BaseConnection):
 
     def seal(self, data: bytes, fin: bool) -> bytes:
         tls = self._open()
-        if data:
-            tls.sendall(data)
-        if fin:
-            tls.shutdown()
+        try:
+            if data:
+                tls.sendall(data)
+            if fin:
+                tls.shutdown()
+        except SSL.Error as error:  # what came was bad, and has not been told yet
+            raise self._fault or wording.tell(error, when=RECORDS) from None
         return self._output(tls, len(data) + self.overhead)
 
     # -- ends ------------------------------------------------------------------------

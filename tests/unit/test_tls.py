@@ -32,9 +32,10 @@ from pyeno.errors import LocalProtocolError, NotEncryptedError, TepError, Trunca
 from pyeno.events import DataReceived, EncryptionEnabled, EndOfStream
 from pyeno.tls import context, keys
 from pyeno.tls.binding import EXPORTER_LABEL
-from pyeno.tls.connection import BATCH, RECORD, RECORD_OVERHEAD, Connection
+from pyeno.tls.connection import BATCH, Connection
+from pyeno.tls.records import DATA_MAX, OVERHEAD
 
-DATA = os.urandom(3 * RECORD + 5)
+DATA = os.urandom(3 * DATA_MAX + 5)
 
 
 def test_the_registry_has_it() -> None:
@@ -193,20 +194,22 @@ def test_aes_128_is_always_offered() -> None:
 
 
 def sizes_of(stream: bytes) -> list[int]:
-    return [len(body) - RECORD_OVERHEAD + 5 for _, body in by_hand.records(stream)]
+    return [len(body) - OVERHEAD + 5 for _, body in by_hand.records(stream)]
 
 
 def test_records_are_as_large_as_they_may_be() -> None:
     a, _ = pair()
-    stream = a.send(bytes(BATCH * RECORD * 2 + 7))
-    assert sizes_of(stream) == [RECORD] * (2 * BATCH) + [7]
-    assert len(stream) == BATCH * RECORD * 2 + 7 + (2 * BATCH + 1) * RECORD_OVERHEAD
-    for size in 100, RECORD, 20000:
+    stream = a.send(bytes(BATCH * DATA_MAX * 2 + 7))
+    assert sizes_of(stream) == [DATA_MAX] * (2 * BATCH) + [7]
+    assert len(stream) == BATCH * DATA_MAX * 2 + 7 + (2 * BATCH + 1) * OVERHEAD
+    for size in 100, DATA_MAX, 20000:
         a, _ = pair(Config(teps=["tls"], frame_size=size))
-        assert sizes_of(a.send(bytes(50000)))[0] == min(size, RECORD)
+        assert sizes_of(a.send(bytes(50000)))[0] == min(size, DATA_MAX)
 
 
-@pytest.mark.parametrize("size", [1, 100, RECORD, BATCH * RECORD, BATCH * RECORD + 1, 400000])
+@pytest.mark.parametrize(
+    "size", [1, 100, DATA_MAX, BATCH * DATA_MAX, BATCH * DATA_MAX + 1, 400000]
+)
 def test_sealing_into_a_buffer_keeps_to_its_overhead(size: int) -> None:
     a, b = pair()
     out = bytearray(size + a.overhead * 5)
