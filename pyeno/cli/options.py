@@ -130,7 +130,7 @@ def policy_from(options: argparse.Namespace) -> Config:
 def config_from(options: argparse.Namespace) -> Config:
     """The Config that all these arguments mean; raises ConfigError."""
     return policy_from(options).but(
-        require=options.require or bool(options.psk_file or options.identity),
+        require=options.require or bool(options.psk_file or options.known_hosts),
         role_b=options.role_b,
         resume=not options.no_resume,
         cache=not options.no_cache,

@@ -14,7 +14,6 @@ import pytest
 from unit.tls_ends import IDENTITY, pem
 from wire import middlebox_hooks as hooks
 from wire.conftest import Attached
-from wire.connect import teps
 from wire.crossing import MARKER as SAID
 from wire.crossing import Side, crossing
 from wire.foreign_tls import listener as raw_listener
@@ -467,4 +466,3 @@ def test_raw_option_of_an_unknown_peer(wire: Wire) -> None:
         kernel.set_raw_option(listener, bytes.fromhex("450401b0"))
         with dialled(wire, listener.getsockname(), Config(teps=["tls"])) as a:
             assert not a.eno.encrypted and a.eno.reason is Reason.NO_VALID_TEP
-    assert teps("30")
