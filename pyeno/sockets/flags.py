@@ -14,7 +14,7 @@ def recv_flagged(link: Link, size: int, flags: int) -> bytes:
     if flags == socket.MSG_WAITALL:
         return link.recv_all(size)
     if flags & ~socket.MSG_PEEK == socket.MSG_OOB:
-        if not link.tep.urgent:  # whatever TCP's unauthenticated URG flag says
+        if not link.tep.urgent:  # whatever TCP's URG flag says [8547:5-17]
             raise OSError(errno.EINVAL, f"{link.tep.name} has no urgent data")
         return link.recv_urgent(size, peek=bool(flags & socket.MSG_PEEK))
     raise LocalProtocolError(

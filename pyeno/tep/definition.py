@@ -79,7 +79,8 @@ def failure(whose: str, call: Callable[..., object], error: Exception) -> TepErr
 
 
 def check_session_id(whose: str, session_id: object, tep_byte: int) -> bytes:
-    """A session ID, if RFC 8547 section 5.1 allows it; raises TepError.  [8547:5.1-6]
+    """A session ID, if RFC 8547 section 5.1 allows it; raises TepError.
+    [8547:5.1-8, 5.1-9, 5.1-13]
 
     Its value never enters a message.
     """

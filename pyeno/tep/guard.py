@@ -62,7 +62,7 @@ class Guarded(Definition):
         return cast(TepConnection, GuardedConnection(self, connection, outcome))
 
     def check(self, session_id: object, outcome: Outcome) -> bytes:
-        """A new connection's session ID.  [8547:5.1-4, 5.1-5, 5.1-6]
+        """A new connection's session ID.  [8547:5.1-5]
 
         Raises TepError; what is remembered of each is a hash.
         """

@@ -225,7 +225,7 @@ def test_handshake_timeout(example: Config) -> None:
         b.recv(1)
 
 
-@pytest.mark.rfc("8547:5-16", "8547:5-17")
+@pytest.mark.rfc("8547:5-15", "8547:5-17")
 def test_urgent_data_are_refused(example: Config) -> None:
     """Before anything is sealed; and none are received, whatever TCP's URG flag says."""
     with raw_peer(example) as (peer, b):

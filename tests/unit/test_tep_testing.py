@@ -14,6 +14,11 @@ from pyeno.tep.testing import Broken, Conformance, check, clauses
 TEPS = [*tep.BUILT_IN.values(), EXAMPLE]
 
 
+@pytest.mark.rfc(
+    "8547:5-2", "8547:5-3", "8547:5-5", "8547:5-10", "8547:5-11", "8547:5-14", "8547:5-15",
+    "8547:5.1-1", "8547:5.1-3", "8547:5.1-5", "8547:5.1-8", "8547:5.1-9", "8547:5.1-13",
+    "8547:5.1-16", "8547:5.1-18", "8547:5.1-19",
+)  # fmt: skip
 @pytest.mark.parametrize("clause", clauses())
 @pytest.mark.parametrize("definition", TEPS, ids=lambda definition: definition.name)
 def test_every_tep_conforms(definition: tep.Definition, clause: str) -> None:
