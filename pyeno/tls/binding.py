@@ -25,6 +25,7 @@ EXPORTER_LEN: Final = 32
 
 def protocol_name(transcript: bytes) -> bytes:
     """The negotiation transcript (RFC 8547 section 4.8) as an ALPN protocol name.
+    [8547:4.8-1, 4.8-2]
 
     Hexadecimal, so that programs take it on a command line; at most 167 of 255 bytes.
     """

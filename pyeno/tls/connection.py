@@ -165,7 +165,7 @@ class Connection(BaseConnection):
             return words
 
     def wipe(self) -> None:
-        """OpenSSL wipes its keys with the object, which nobody else holds."""
+        """OpenSSL wipes its keys with the object, which nobody else holds. [8547:5-8, 5-9]"""
         with self._lock:
             self._tls = None
             self._last_words = b""

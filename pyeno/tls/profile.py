@@ -25,7 +25,8 @@ _FINITE_FIELD: Final = "ffdhe"
 
 
 def check(connection: SSL.Connection, allowed: tuple[Aead, ...]) -> Aead:
-    """The AEAD of a connection whose handshake is complete; raises DowngradeError."""
+    """The AEAD of a connection whose handshake is complete; raises DowngradeError.
+    [8547:5-4, 5-5]"""
     version = connection.get_protocol_version_name()
     if version != "TLSv1.3":
         raise DowngradeError(

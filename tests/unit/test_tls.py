@@ -68,6 +68,7 @@ def test_session_ids_are_unique() -> None:
     assert len({pair()[turn % 2].session_id for turn in range(20)}) == 20
 
 
+@pytest.mark.rfc("8547:4.8-2", "8547:5.1-6")
 def test_the_session_id_is_an_exporter_over_the_transcript() -> None:
     """RFC 8446 section 7.5, computed by hand; host A offers the transcript in its ALPN."""
     a, host = one(Role.A), host_by_hand()
@@ -219,6 +220,7 @@ def test_sealing_into_a_buffer_keeps_to_its_overhead(size: int) -> None:
     assert b.read(1 << 20) == bytes(size) and b.finished
 
 
+@pytest.mark.rfc("8547:5-8", "8547:5-9")
 def test_nothing_is_left_after_wiping() -> None:
     """OpenSSL frees, and by that wipes, what nobody refers to; without a collection."""
     a, b = pair()

@@ -214,6 +214,7 @@ def test_a_hello_that_chooses_a_suite_not_offered(suite: int) -> None:
     fails(DowngradeError, a, host(suite=suite).answer(a.data_to_send()), "cipher returned")
 
 
+@pytest.mark.rfc("8547:5-5")
 def test_nothing_but_the_three_suites_is_offered() -> None:
     hello = one(Role.A).data_to_send()[5:]
     at = 4 + 2 + 32
@@ -409,6 +410,7 @@ def test_bad_records(what: str) -> None:
 
 @given(at=st.integers(0, 10**6), flip=st.integers(1, 255))
 @settings(max_examples=100, deadline=None)
+@pytest.mark.rfc("8547:5-2")
 def test_every_byte_of_a_record_is_authenticated(at: int, flip: int) -> None:
     a, b = pair()
     stream = bytearray(a.send(b"secret data" * 9))
