@@ -183,6 +183,9 @@ class Config:
     keylog: str | PathLike[str] | None = None
     """A file to append traffic keys to, for debugging (RFC 8547 section 5).
     Whoever can read it can read the connection."""
+    tls_key: str | PathLike[str] | None = None
+    """A file with the P-256 key that TLS signs with as host B, so that peers recognize this
+    host; ``None``: a new one every so often, of which nothing is kept."""
     session_token: bytes = field(init=False, repr=False, compare=False)
     """What keeps its sessions from connections under another policy: eight bytes."""
 
@@ -224,6 +227,8 @@ class Config:
             raise ConfigError(f"keylog: {self.keylog!r}; allowed: a path or None")
         if self.keylog is not None:
             _check_appendable(self.keylog)
+        if self.tls_key is not None:
+            _check_tls_key(self.tls_key)
         numbers = tuple(sorted(teps)), tuple(sorted(aeads))
         token = _token(*numbers, self.self_aware, self.require, self.session_scope)
         object.__setattr__(self, "session_token", token)
@@ -277,6 +282,14 @@ def _check_appendable(path: str | PathLike[str]) -> None:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
     except OSError as error:
         raise ConfigError(f"keylog: cannot append to {path}: {error.strerror}") from None
+
+
+def _check_tls_key(path: Any) -> None:
+    if not isinstance(path, str | PathLike):
+        raise ConfigError(f"tls_key: {path!r}; allowed: a path or None")
+    from pyeno.tls import keys
+
+    keys.load(keys.look(path))
 
 
 @cache

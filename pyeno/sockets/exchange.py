@@ -16,6 +16,8 @@ from pyeno.errors import (
     KernelError,
     LocalProtocolError,
     PyenoError,
+    RemoteProtocolError,
+    TepError,
 )
 from pyeno.pump import create_lock
 from pyeno.sockets import forks, timer
@@ -77,6 +79,13 @@ class Exchange(Mortal, ABC):
     @abstractmethod
     def tend(self) -> float | None:
         """Look whether the peer is alive; see :class:`pyeno.sockets.link.Link`."""
+
+    def fail(self, error: RemoteProtocolError | TepError | KernelError) -> Exception:
+        if self.error is None and not self._unsent:
+            with contextlib.suppress(OSError, PyenoError):
+                if words := self.connection.last_words():
+                    _send(self._sock, words, _DONTWAIT)
+        return super().fail(error)
 
     # -- key exchange --------------------------------------------------------
 

@@ -81,6 +81,12 @@ class Info:
         return None if number is None else AEADS.get(number, number)
 
     @property
+    def peer_key(self) -> bytes | None:
+        """The public key that the peer proved to hold, SubjectPublicKeyInfo in DER: host B's
+        as host A of TLS, once the handshake is complete; else None."""
+        return None if self._connection is None else self._connection.peer_key
+
+    @property
     def resumed(self) -> bool:
         """The session was resumed (RFC 8548 section 3.5)."""
         return self.encrypted and self._result.resumed
@@ -120,6 +126,7 @@ class Info:
             "resumed": self.resumed,
             "self_aware": self.self_aware,
             "peer_aware": self.peer_aware,
+            "peer_key": _fingerprint(self.peer_key),
         }
 
     def _need_encryption(self, what: str) -> TepConnection:
@@ -128,6 +135,14 @@ class Info:
                 f"no {what}: this connection is not encrypted ({self._why()})"
             )
         return self._connection
+
+
+def _fingerprint(key: bytes | None) -> str | None:
+    if key is None:
+        return None
+    from pyeno.tls.keys import fingerprint
+
+    return fingerprint(key)
 
 
 def _aead_name(aead: Aead | int | None) -> str | None:

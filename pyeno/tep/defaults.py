@@ -14,6 +14,10 @@ class Defaults:
     of it; override what it has, all of one section together."""
 
     aead: int | None = None
+    peer_key: bytes | None = None
+
+    def last_words(self) -> bytes:
+        return b""
 
     # -- rekeying --------------------------------------------------------------
 

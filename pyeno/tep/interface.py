@@ -120,6 +120,15 @@ class TepConnection(Essential, Protocol):
     def aead(self) -> int | None:
         """The negotiated AEAD's number, if the TEP has such a notion."""
 
+    @property
+    def peer_key(self) -> bytes | None:
+        """The public key that the peer proved to hold, if the TEP asks for one:
+        SubjectPublicKeyInfo, in DER (RFC 5280 section 4.1.2.7)."""
+
+    def last_words(self) -> bytes:
+        """What to send, if it can leave at once, ahead of the RST of an aborted
+        connection: tells the peer why."""
+
     # -- rekeying: Definition.rekeys -------------------------------------------
 
     @property

@@ -15,12 +15,13 @@ from pyeno.tcpcrypt.definition import DEFINITIONS as TCPCRYPT
 from pyeno.tep.definition import Definition
 from pyeno.tep.interface import TepConnection
 from pyeno.tep.plugins import Refusal, plugins
+from pyeno.tls.definition import DEFINITION as TLS
 
 if TYPE_CHECKING:
     from pyeno.config import Config
 
 BUILT_IN: dict[int, Definition] = {
-    definition.identifier: definition for definition in (*TCPCRYPT,)
+    definition.identifier: definition for definition in (*TCPCRYPT, TLS)
 }
 _NAMED: dict[str, Definition] = {each.name: each for each in BUILT_IN.values()}
 
