@@ -46,9 +46,9 @@ async def by_hand(
 
 
 @pytest.mark.parametrize("protocol", [Recorder, Buffered])
-def test_both_ways_at_once(drive: Drive, example: Config, protocol: type) -> None:
+def test_both_ways_at_once(drive: Drive, other: Config, protocol: type) -> None:
     async def main() -> None:
-        async with couple(protocol, protocol, example) as (a, b):
+        async with couple(protocol, protocol, other) as (a, b):
             for end in (a, b):
                 end.keep_open = True
                 end.transport.write(DATA)
@@ -62,11 +62,11 @@ def test_both_ways_at_once(drive: Drive, example: Config, protocol: type) -> Non
     drive(main)
 
 
-def test_reading_is_paused(drive: Drive, example: Config) -> None:
+def test_reading_is_paused(drive: Drive, other: Config) -> None:
     """Meanwhile the peer is made to wait; nothing is lost."""
 
     async def main() -> None:
-        async with couple(config=example) as (a, b):
+        async with couple(config=other) as (a, b):
             b.transport.pause_reading()
             a.transport.write(DATA)
             await asyncio.sleep(0.05)
@@ -143,7 +143,7 @@ def test_streams(drive: Drive, example: Config) -> None:
     drive(main)
 
 
-def test_eno_stream(example: Config) -> None:
+def test_eno_stream(other: Config) -> None:
     """AnyIO's, whose calls are a non-blocking socket's."""
     from unit.played import listening
 
@@ -155,10 +155,10 @@ def test_eno_stream(example: Config) -> None:
                 async for data in stream:
                     await stream.send(data)
 
-        with listening(example) as sock:
+        with listening(other) as sock:
             async with anyio.create_task_group() as group:
                 group.start_soon(EnoListener(sock).serve, echo)
-                async with await connect_eno(*sock.getsockname(), config=example) as stream:
+                async with await connect_eno(*sock.getsockname(), config=other) as stream:
                     await stream.send(DATA[:200_000])
                     got = b""
                     while len(got) < 200_000:
@@ -174,9 +174,9 @@ def test_keepalive_is_refused(example: Config) -> None:
         example.but(keepalive=1)
 
 
-def test_rekey_is_refused(drive: Drive, example: Config) -> None:
+def test_rekey_is_refused(drive: Drive, other: Config) -> None:
     async def main() -> None:
-        async with couple(config=example) as (a, _):
+        async with couple(config=other) as (a, _):
             with pytest.raises(LocalProtocolError, match="no rekeying"):
                 a.transport._link.connection.rekey()
 
