@@ -24,6 +24,7 @@ from pyeno.errors import (
     PeerDeadError,
     PyenoError,
     RemoteProtocolError,
+    TepError,
     TruncationError,
 )
 from pyeno.sockets import Info, Socket, create_connection, create_server, flush_sessions
@@ -41,9 +42,10 @@ __all__ = [
     "Aead", "AuthenticationError", "Config", "ConfigError", "EncryptionRequiredError",
     "HandshakeTimeoutError", "IllFormedOptionError", "Info", "KernelError",
     "LocalProtocolError", "NotEncryptedError", "PeerDeadError", "PyenoError", "Reason",
-    "RemoteProtocolError", "Role", "Socket", "Tep", "TruncationError", "__version__", "backend",
-    "create_connection", "create_eno_connection", "create_eno_server", "create_server",
-    "flush_sessions", "open_connection", "start_eno", "start_server",
+    "RemoteProtocolError", "Role", "Socket", "Tep", "TepError", "TruncationError",
+    "__version__", "backend", "create_connection", "create_eno_connection",
+    "create_eno_server", "create_server", "flush_sessions", "open_connection", "start_eno",
+    "start_server",
 ]  # fmt: skip
 
 _ASYNCIO = {

@@ -6,35 +6,78 @@ value it cannot use; every message names the field and what is allowed.
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from os import PathLike
 from typing import Any, Literal, TypeVar
 
 from pyeno import tep
-from pyeno._crypto import agreement_provider, default_aeads, has_curve, providers
+from pyeno._crypto import default_aeads, providers
+from pyeno._tepdata import RULES_MAX
+from pyeno._values import TepData
 from pyeno.constants import (
-    ECDHE,
     ENO_OPTION_MAX,
     FRAME_DATA_MAX,
     RESUME_NONCE_MAX,
     Aead,
     Tep,
 )
-from pyeno.errors import ConfigError
+from pyeno.errors import ConfigError, TepError
+from pyeno.tep.definition import Definition
+from pyeno.tep.offer import option_size, table_entry
 
 SECONDS_MAX = 10**9
 """A time that a program may mean; beyond it clocks overflow."""
 
-Number = TypeVar("Number", Tep, Aead)
 TOKEN_LEN = 8
 """bytes of SHA-256 that tell policies apart in the session cache"""
+Wish = TypeVar("Wish", Definition, Aead)
+_TEPS = {int(number): number for number in Tep}
 
 
-def _named(field: str, wish: object, names: dict[str, Number]) -> Number:
-    """One TEP or AEAD by number, decimal or hexadecimal text, or name."""
-    asked = wish
+def _listed(
+    field: str,
+    wishes: object,
+    find: Callable[[object], Wish | None],
+    names: Callable[[], object],
+) -> tuple[Wish, ...]:
+    """TEPs or AEADs, each by number, decimal or hexadecimal text, or name."""
+    if isinstance(wishes, str | int):
+        wishes = wishes.split(",") if isinstance(wishes, str) else [wishes]
+    if not isinstance(wishes, Iterable):
+        raise ConfigError(f"{field}: expected a sequence, not {type(wishes).__name__}")
+    found = tuple(_found(field, wish, find, names) for wish in wishes)
+    if not found:
+        raise ConfigError(f"{field}: empty; name at least one of {_joined(names)}")
+    if len(set(found)) != len(found):
+        raise ConfigError(f"{field}: {wishes!r} names one twice; name each once")
+    return found
+
+
+def _found(
+    field: str, wish: object, find: Callable[[object], Wish | None], names: Callable[[], object]
+) -> Wish:
+    one = find(wish)
+    if one is None:
+        raise ConfigError(f"{field}: unknown {wish!r}; allowed: {_joined(names)}")
+    return one
+
+
+def _joined(names: Callable[[], Any]) -> str:
+    return ", ".join(sorted(names()))
+
+
+def _find_tep(wish: object) -> Definition | None:
+    definition = tep.find(wish)
+    refused = tep.refusal(wish) if definition is None else None
+    if refused is not None:
+        raise ConfigError(f"teps: {wish!r}: {refused}")
+    return definition
+
+
+def _find_aead(wish: object) -> Aead | None:
+    names = aead_names()
     if isinstance(wish, str):
         key = wish.strip().lower().replace("_", "-")
         if key in names:
@@ -42,24 +85,39 @@ def _named(field: str, wish: object, names: dict[str, Number]) -> Number:
         try:
             wish = int(key, 0)
         except ValueError:
-            wish = None
-    for number in names.values():
-        if isinstance(wish, int) and number == wish:
-            return number
-    raise ConfigError(f"{field}: unknown {asked!r}; allowed: {', '.join(sorted(names))}")
+            return None
+    return next(
+        (aead for aead in names.values() if isinstance(wish, int) and aead == wish), None
+    )
 
 
-def _listed(field: str, wishes: object, names: dict[str, Number]) -> tuple[Number, ...]:
-    if isinstance(wishes, str | int):
-        wishes = wishes.split(",") if isinstance(wishes, str) else [wishes]
-    if not isinstance(wishes, Iterable):
-        raise ConfigError(f"{field}: expected a sequence, not {type(wishes).__name__}")
-    numbers = tuple(_named(field, wish, names) for wish in wishes)
-    if not numbers:
-        raise ConfigError(f"{field}: empty; name at least one of {', '.join(sorted(names))}")
-    if len(set(numbers)) != len(numbers):
-        raise ConfigError(f"{field}: {numbers!r} names one twice; name each once")
-    return numbers
+def _carried(definition: Definition, config: "Config") -> TepData | None:
+    """Its suboption data, if it has any, once it can be offered under this policy."""
+    lack = definition.lack()
+    if lack is not None:
+        raise ConfigError(f"teps: {lack}")
+    if config.keepalive is not None and not definition.rekeys:
+        raise ConfigError(
+            f"keepalive: {definition.name} has no rekeying that a peer must answer (RFC 8548 "
+            "section 3.9); leave out keepalive, or that TEP"
+        )
+    try:
+        return table_entry(definition, config)
+    except TepError as error:
+        raise ConfigError(f"teps: {error}") from error.__cause__
+
+
+def _check_room(carried: Sequence[TepData | None]) -> None:
+    """RFC 8547 section 4.1: kind, length, a global suboption, and these in 40 bytes."""
+    size = sum(map(option_size, carried))
+    if size > ENO_OPTION_MAX - 3:
+        raise ConfigError(
+            f"teps: {len(carried)} TEPs take {size} bytes, which do not fit one option; at "
+            f"most {ENO_OPTION_MAX - 3}"
+        )
+    count = sum(entry is not None for entry in carried)
+    if count > RULES_MAX:
+        raise ConfigError(f"teps: {count} have suboption data; at most {RULES_MAX} at once")
 
 
 def aead_names() -> dict[str, Aead]:
@@ -81,9 +139,10 @@ class Config:
     Raises :class:`pyeno.ConfigError` for any value it cannot keep.
     """
 
-    teps: tuple[Tep, ...] = (Tep.TCPCRYPT_ECDHE_Curve25519,)  # [8548:3.2-1, 5-10, 5-12]
+    teps: tuple[int, ...] = (Tep.TCPCRYPT_ECDHE_Curve25519,)  # [8548:3.2-1, 5-10, 5-12]
     """TEPs to offer and accept, most preferred first (RFC 8547 section 4.5);
-    numbers, ``"0x23"`` or names.  No TEP known here disables urgent data. [8547:5-18]"""
+    numbers, ``"0x23"`` or names, those of plug-ins included.  The default does not
+    disable urgent data. [8547:5-18]"""
     aeads: tuple[Aead, ...] = ()
     """AEADs to advertise as host A and to prefer as host B, most preferred
     first (RFC 8548 section 3.3); empty: what is fastest here. [8548:3.3-13]"""
@@ -124,20 +183,20 @@ class Config:
     keylog: str | PathLike[str] | None = None
     """A file to append traffic keys to, for debugging (RFC 8547 section 5).
     Whoever can read it can read the connection."""
+    tls_key: str | PathLike[str] | None = None
+    """A file with the P-256 key that TLS signs with as host B, so that peers recognize this
+    host; ``None``: a new one every so often, of which nothing is kept."""
     session_token: bytes = field(init=False, repr=False, compare=False)
     """What keeps its sessions from connections under another policy: eight bytes."""
 
+    data_teps: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    """Which of ``teps`` have suboption data."""
+
     def __post_init__(self) -> None:
-        teps = _listed("teps", self.teps, tep.names())
-        if len(teps) > ENO_OPTION_MAX - 3:
-            raise ConfigError(f"teps: {len(teps)} TEPs do not fit one option; at most 37")
-        for number in teps:
-            if number in ECDHE and not has_curve(number):
-                raise ConfigError(
-                    f"teps: {agreement_provider(number)} cannot compute {tep.name(number)} "
-                    "here; leave it out, or pip install --force-reinstall cryptography"
-                )
-        aeads = _listed("aeads", self.aeads or default_aeads(), aead_names())  # [8547:5-5]
+        definitions = _listed("teps", self.teps, _find_tep, tep.names)
+        aeads = _listed(  # [8547:5-5]
+            "aeads", self.aeads or default_aeads(), _find_aead, aead_names
+        )
         if not isinstance(self.app_aware, bool) and self.app_aware != "mandatory":
             raise ConfigError(
                 f"app_aware: {self.app_aware!r}; allowed: False, True, 'mandatory'"
@@ -157,12 +216,19 @@ class Config:
         if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not seconds > 0:
             raise ConfigError(f"handshake_timeout: {seconds!r}; allowed: seconds above 0")
         _check_keepalive(self.keepalive)
+        teps = tuple(_TEPS.get(each.identifier, each.identifier) for each in definitions)
+        object.__setattr__(self, "teps", teps)
+        object.__setattr__(self, "aeads", aeads)
+        carried = [_carried(each, self) for each in definitions]
+        _check_room(carried)
+        data_teps = tuple(entry.tep for entry in carried if entry is not None)
+        object.__setattr__(self, "data_teps", data_teps)
         if self.keylog is not None and not isinstance(self.keylog, str | PathLike):
             raise ConfigError(f"keylog: {self.keylog!r}; allowed: a path or None")
         if self.keylog is not None:
             _check_appendable(self.keylog)
-        object.__setattr__(self, "teps", teps)
-        object.__setattr__(self, "aeads", aeads)
+        if self.tls_key is not None:
+            _check_tls_key(self.tls_key)
         numbers = tuple(sorted(teps)), tuple(sorted(aeads))
         token = _token(*numbers, self.self_aware, self.require, self.session_scope)
         object.__setattr__(self, "session_token", token)
@@ -216,6 +282,14 @@ def _check_appendable(path: str | PathLike[str]) -> None:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
     except OSError as error:
         raise ConfigError(f"keylog: cannot append to {path}: {error.strerror}") from None
+
+
+def _check_tls_key(path: Any) -> None:
+    if not isinstance(path, str | PathLike):
+        raise ConfigError(f"tls_key: {path!r}; allowed: a path or None")
+    from pyeno.tls import keys
+
+    keys.load(keys.look(path))
 
 
 @cache

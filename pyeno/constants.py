@@ -9,6 +9,10 @@ ENO_OPTION_MAX: Final = 40
 ENO_V: Final = 0x80
 ENO_GLT: Final = 0x7F
 ENO_TEP_MIN: Final = 0x20
+ENO_TEP_RESERVED: Final = 0x70
+"""from here to 0x7f "reserved for extended values" (section 11, table 3)"""
+SESSION_ID_MIN: Final = 33
+"""bytes of a session ID, the TEP identifier's included (section 5.1)"""
 
 # section 4.2, figure 5
 GLOBAL_B: Final = 0x01
@@ -58,13 +62,15 @@ class Role(Enum):
 
 
 class Tep(IntEnum):
-    """TEP identifiers (RFC 8547 table 3, RFC 8548 table 4). [8548:7-1]"""
+    """TEP identifiers (RFC 8547 table 3, RFC 8548 table 4; TLS has that of
+    draft-ietf-tcpinc-use-tls). [8548:7-1]"""
 
     EXPERIMENTAL = 0x20
     TCPCRYPT_ECDHE_P256 = 0x21
     TCPCRYPT_ECDHE_P521 = 0x22
     TCPCRYPT_ECDHE_Curve25519 = 0x23
     TCPCRYPT_ECDHE_Curve448 = 0x24
+    TLS = 0x30
 
 
 class Ecdhe(NamedTuple):

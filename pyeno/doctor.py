@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pyeno import attach, entropy, kernel, mounts
-from pyeno.constants import ECDHE
 from pyeno.errors import KernelError
 
 # TCP_BPF_SOCK_OPS_CB_FLAGS in bpf_setsockopt
@@ -192,20 +191,36 @@ def _check_aeads() -> Check:
 
 
 def _check_teps() -> Check:
-    """RFC 8548 table 2; which of them are offered is for ``Config.teps`` to say."""
+    """The registry; which of them are offered is for ``Config.teps`` to say."""
     from pyeno import tep
-    from pyeno._crypto import agreement_provider, has_curve
 
-    able = [
-        f"{tep.name(number)} by {agreement_provider(number)}"
-        for number in ECDHE
-        if has_curve(number)
-    ]
-    lacking = [tep.name(number) for number in ECDHE if not has_curve(number)]
+    lacks = {each: each.lack() for each in tep.registry().values()}
+    able = ", ".join(
+        f"{each.name} ({each.identifier:#04x}) by {each.provider()}"
+        for each in lacks
+        if not lacks[each]
+    )
+    lacking = [f"no {each.name}: {lack}" for each, lack in lacks.items() if lack]
     if lacking:
-        mend = "pip install --force-reinstall cryptography"
-        return Check("teps", False, f"{', '.join(able)}; no {', '.join(lacking)}", mend)
-    return Check("teps", True, ", ".join(able))
+        mend = "pip install --upgrade --force-reinstall cryptography pyOpenSSL"
+        return Check("teps", False, "; ".join([able, *lacking]), mend)
+    return Check("teps", True, able)
+
+
+def _check_tep_plugins() -> Check:
+    """Entry points of the group ``pyeno.teps``."""
+    from pyeno import tep
+
+    refused = tep.refusals()
+    if refused:
+        mend = " && ".join(
+            dict.fromkeys(f"pip uninstall {each.package.split()[0]}" for each in refused)
+        )
+        return Check("tep plug-ins", False, "; ".join(map(str, refused)), mend)
+    found = [
+        each.whose for each in tep.registry().values() if each not in tep.BUILT_IN.values()
+    ]
+    return Check("tep plug-ins", True, ", ".join(found) or "none")
 
 
 def _check_demo_tools() -> Check:
@@ -230,5 +245,6 @@ _CHECKS: Final = (
     _check_entropy,
     _check_aeads,
     _check_teps,
+    _check_tep_plugins,
     _check_demo_tools,
 )

@@ -58,6 +58,15 @@ class PeerDeadError(RemoteProtocolError, TimeoutError):
     """The peer did not prove that it is alive (RFC 8548 section 3.9)."""
 
 
+class TepError(PyenoError, ConnectionError):
+    """A TEP broke RFC 8547 section 5, or its code failed; the connection is aborted with
+    a RST.  The message names the TEP and, if it is one, the plug-in."""
+
+
+ABORTING = (RemoteProtocolError, TepError)
+"""Whoever catches one of these resets the connection, whosever fault it is."""
+
+
 class IllFormedOptionError(RemoteProtocolError):
     """A SYN-form ENO option breaks RFC 8547 section 4.1 or 4.4.
 

@@ -3,15 +3,14 @@
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from pyeno.constants import Aead
-
 
 @dataclass(frozen=True, slots=True)
 class EncryptionEnabled:
     """The key exchange is complete (RFC 8548 section 3.3)."""
 
     session_id: bytes
-    aead: Aead
+    aead: int | None
+    """as :attr:`pyeno.tep.TepConnection.aead`"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,9 +120,12 @@ def parse_teps(text: str) -> tuple[int, ...] | None:
 
 
 def _parse_tep(word: str) -> int:
-    known = tep.names().get(word.lower())
+    known = tep.find(word)
     if known is not None:
-        return known
+        return known.identifier
+    refused = tep.refusal(word)
+    if refused is not None and refused.identifier is None:
+        raise ConfigError(f"teps: {word!r}: {refused}")
     try:
         number = int(word, 0)
     except ValueError:

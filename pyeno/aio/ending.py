@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from pyeno.errors import KernelError, LocalProtocolError, RemoteProtocolError
+from pyeno.errors import ABORTING, KernelError, LocalProtocolError
 from pyeno.sockets.link import Link
 from pyeno.sockets.raw import BaseSocket
 from pyeno.sockets.sock import Socket
@@ -102,7 +102,7 @@ class Ending(asyncio.Transport):
             return
         if isinstance(error, LocalProtocolError) and self._link.error is not None:
             raise self._link.error from None  # after fork(): this process has no part in it
-        if isinstance(error, RemoteProtocolError | KernelError):
+        if isinstance(error, (*ABORTING, KernelError)):
             self._link.fail(error)
         else:
             self._link.abort()

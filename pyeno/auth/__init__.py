@@ -12,7 +12,12 @@ sections 5.1, 8.4, 10; RFC 8548 section 8)::
 
 from pyeno.auth.awareness import NotAuthenticated, WhyNot, unaware
 from pyeno.auth.binding import NAME, ChannelBinding, channel_binding
-from pyeno.auth.blocking import authenticate_ed25519, authenticate_psk, if_aware
+from pyeno.auth.blocking import (
+    authenticate_ed25519,
+    authenticate_psk,
+    authenticate_tls_key,
+    if_aware,
+)
 from pyeno.auth.ed25519 import Ed25519Exchange
 from pyeno.auth.errors import (
     AuthenticationTimeoutError,
@@ -39,6 +44,6 @@ __all__ = [
     "Ed25519Exchange", "EndedEarlyError", "KeyFileError", "KnownHosts", "KnownHostsError",
     "MessageError", "MethodError", "NotAuthenticated", "PeerNotAuthenticatedError", "Pins",
     "ProofError", "PskExchange", "ReflectionError", "RefusedByPeerError", "UnknownKeyError",
-    "WhyNot", "authenticate_ed25519", "authenticate_psk", "channel_binding", "fingerprint",
-    "if_aware", "load_identity", "load_psk", "unaware",
+    "WhyNot", "authenticate_ed25519", "authenticate_psk", "authenticate_tls_key",
+    "channel_binding", "fingerprint", "if_aware", "load_identity", "load_psk", "unaware",
 ]  # fmt: skip

@@ -23,6 +23,7 @@ from pyeno.auth.exchange import Authenticated, Exchange
 from pyeno.auth.known_hosts import KnownHosts
 from pyeno.auth.pins import Pins
 from pyeno.auth.psk import PskExchange
+from pyeno.auth.tls_key import key_of, recognize
 
 if TYPE_CHECKING:
     from pyeno.aio.stream import EnoStream
@@ -59,6 +60,24 @@ async def authenticate_ed25519(
     pins = Pins(known_hosts, name, port, trust_on_first_use=trust_on_first_use)
     exchange = Ed25519Exchange(channel_binding(connection), private_key, pins, context=context)
     return await _run(connection, exchange, timeout)
+
+
+def authenticate_tls_key(
+    connection: Connection,
+    *,
+    known_hosts: KnownHosts | str | PathLike[str],
+    name: str,
+    port: int | None = None,
+    trust_on_first_use: bool = False,
+) -> Authenticated:
+    """As :func:`pyeno.auth.authenticate_tls_key`; there is nothing to await."""
+    pins = Pins(known_hosts, name, port, trust_on_first_use=trust_on_first_use)
+    key = key_of(connection)
+    try:
+        return recognize(key, pins)
+    except BaseException as error:
+        _channel(connection).fail(error)
+        raise
 
 
 async def if_aware(

@@ -21,6 +21,7 @@ from pyeno.auth.exchange import Authenticated, Exchange
 from pyeno.auth.known_hosts import KnownHosts
 from pyeno.auth.pins import Pins
 from pyeno.auth.psk import PskExchange
+from pyeno.auth.tls_key import key_of, recognize
 from pyeno.errors import LocalProtocolError, RemoteProtocolError
 from pyeno.sockets.raw import deadline_after
 from pyeno.sockets.sock import Socket
@@ -63,6 +64,35 @@ def authenticate_ed25519(
     pins = Pins(known_hosts, name, port, trust_on_first_use=trust_on_first_use)
     exchange = Ed25519Exchange(channel_binding(sock), private_key, pins, context=context)
     return _run(sock, exchange, timeout)
+
+
+def authenticate_tls_key(
+    sock: Socket,
+    *,
+    known_hosts: KnownHosts | str | PathLike[str],
+    name: str,
+    port: int | None = None,
+    trust_on_first_use: bool = False,
+) -> Authenticated:
+    """As host A of TLS, have host B be the one whose long-lived key (``Config.tls_key``) is
+    pinned in ``known_hosts`` to ``name`` (and ``port``); nothing is sent.
+
+    ``trust_on_first_use`` pins the key of a name that has none.  Raises
+    LocalProtocolError, ConfigError, UnknownKeyError, ChangedKeyError, OSError.
+    """
+    pins = Pins(known_hosts, name, port, trust_on_first_use=trust_on_first_use)
+    sock.do_handshake()
+    key = key_of(sock)
+    try:
+        return recognize(key, pins)
+    except RemoteProtocolError as error:
+        link = sock.link()
+        if link is not None:
+            link.fail(error)
+        raise
+    except BaseException:
+        sock.abort()
+        raise
 
 
 def if_aware(

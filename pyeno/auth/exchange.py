@@ -52,7 +52,7 @@ class Authenticated:
     """Who the peer has proved to be."""
 
     method: str
-    """``psk`` or ``ed25519``"""
+    """``psk``, ``ed25519``, or ``tls-key``"""
     name: str | None = None
     """the name its key is pinned under"""
     fingerprint: str | None = None

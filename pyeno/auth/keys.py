@@ -6,14 +6,12 @@ hexadecimal digits (``openssl rand -hex 32``).
 
 import base64
 import hashlib
-import os
 import re
-import stat
 from os import PathLike
-from pathlib import Path
 from typing import Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PrivateKey,
     Ed25519PublicKey,
@@ -21,15 +19,21 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PublicFormat,
+    load_der_public_key,
     load_ssh_private_key,
     load_ssh_public_key,
 )
 
+from pyeno._keyfiles import read_secret
 from pyeno.auth.errors import KeyFileError
 from pyeno.auth.psk import KEY_MIN
 
 ALGORITHM: Final = "ssh-ed25519"
-FILE_MAX: Final = 1 << 16
+"""of identities, each key its 32 bytes"""
+TLS_ALGORITHM: Final = "ecdsa-sha2-nistp256"
+"""of TLS's keys, each an uncompressed point of 65 bytes (RFC 5656, RFC 5480 section 2.2)"""
+ALGORITHMS: Final = (ALGORITHM, TLS_ALGORITHM)
+ED25519_LEN: Final = 32
 _HEX: Final = re.compile(rb"\s*([0-9A-Fa-f]+)\s*")
 
 
@@ -38,9 +42,27 @@ def raw_public(key: Ed25519PublicKey) -> bytes:
     return key.public_bytes(Encoding.Raw, PublicFormat.Raw)
 
 
+def raw_point(spki: bytes) -> bytes:
+    """The 65 bytes of a P-256 key in a SubjectPublicKeyInfo; raises ValueError for others."""
+    try:
+        public = load_der_public_key(spki)
+    except (ValueError, UnsupportedAlgorithm):
+        public = None
+    if not isinstance(public, EllipticCurvePublicKey) or not isinstance(
+        public.curve, SECP256R1
+    ):
+        raise ValueError("no P-256 key")
+    return public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+
+
 def encode_public(key: bytes) -> str:
-    """``ssh-ed25519 AAAA…``, as in ``.pub`` files (RFC 4253 section 6.6, RFC 8709)."""
-    public = Ed25519PublicKey.from_public_bytes(key)
+    """``ssh-ed25519 AAAA…`` or ``ecdsa-sha2-nistp256 AAAA…``, as in ``.pub`` files
+    (RFC 4253 section 6.6, RFC 8709, RFC 5656)."""
+    public: Ed25519PublicKey | EllipticCurvePublicKey
+    if len(key) == ED25519_LEN:
+        public = Ed25519PublicKey.from_public_bytes(key)
+    else:
+        public = EllipticCurvePublicKey.from_encoded_point(SECP256R1(), key)
     return public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
 
 
@@ -50,8 +72,12 @@ def parse_public(text: str) -> bytes:
         public = load_ssh_public_key(text.encode())
     except (ValueError, UnsupportedAlgorithm):
         public = None
+    algorithm = text.split(None, 1)[0] if text.strip() else ALGORITHM
+    if algorithm == TLS_ALGORITHM and isinstance(public, EllipticCurvePublicKey):
+        return public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
     if not isinstance(public, Ed25519PublicKey):
-        raise ValueError(f"no {ALGORITHM} public key in base64")
+        named = algorithm if algorithm in ALGORITHMS else ALGORITHM
+        raise ValueError(f"no {named} public key in base64")
     return raw_public(public)
 
 
@@ -95,14 +121,7 @@ def load_psk(path: str | PathLike[str]) -> bytes:
 
 
 def _read_secret(path: str | PathLike[str]) -> bytes:
-    """The contents of a file that only its owner can read."""
-    with Path(path).open("rb") as file:
-        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-        if mode & 0o077:
-            raise KeyFileError(
-                f"{path}: others may use this file (mode {mode:04o}): chmod 600 {path}"
-            )
-        data = file.read(FILE_MAX + 1)
-    if len(data) > FILE_MAX:
-        raise KeyFileError(f"{path}: more than {FILE_MAX} bytes, so no key; check the path")
-    return data
+    try:
+        return read_secret(path)
+    except ValueError as error:
+        raise KeyFileError(str(error)) from None

@@ -3,7 +3,9 @@
     # comment
     host.example,10.69.0.2       ssh-ed25519 AAAAC3… comment
     [host.example]:7000          ssh-ed25519 AAAAC3…
+    host.example                 ecdsa-sha2-nistp256 AAAAE2…
 
+Ed25519 keys are of those who prove them over the connection, ECDSA's of TLS.
 A name with a port is for that port alone, and there takes the place of the lines
 without one.  Several lines for a name: any of their keys will do.  What OpenSSH
 has beside (hashed names, patterns, markers, other algorithms) is refused, not
@@ -22,7 +24,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pyeno.auth.errors import ChangedKeyError, KnownHostsError, UnknownKeyError
-from pyeno.auth.keys import ALGORITHM, encode_public, fingerprint, parse_public
+from pyeno.auth.keys import ALGORITHM, ALGORITHMS, encode_public, fingerprint, parse_public
 from pyeno.errors import ConfigError
 
 _NAME: Final = re.compile(r"[^\s,#@\[\]|*?!]+")
@@ -86,7 +88,9 @@ class KnownHosts:
         """
         wanted, entries = label(name, port), self.entries()
         for each in (wanted, label(name)):
-            pinned = [entry for entry in entries if entry.name == each]
+            # a host may have a key of each algorithm; who wants to know one takes no other
+            alike = [entry for entry in entries if len(entry.key) == len(key)]
+            pinned = [entry for entry in alike if entry.name == each]
             if any(entry.key == key for entry in pinned):
                 return
             if pinned:
@@ -142,8 +146,8 @@ class KnownHosts:
             raise ValueError(f"{len(rest) + 1} fields; write: NAMES {ALGORITHM} KEY [COMMENT]")
         if names.startswith("@"):
             raise ValueError(f"the marker {names} means nothing here; remove the line")
-        if rest[0] != ALGORITHM:
-            raise ValueError(f"field 2 is {rest[0]!r}; allowed: {ALGORITHM}")
+        if rest[0] not in ALGORITHMS:
+            raise ValueError(f"field 2 is {rest[0]!r}; allowed: {', '.join(ALGORITHMS)}")
         try:
             key = parse_public(f"{rest[0]} {rest[1]}")
         except ValueError as error:

@@ -9,7 +9,7 @@ from pyeno.cli.authentication import Authenticate, authentication_from
 from pyeno.cli.options import add_config_arguments, config_from, far_address, seconds
 from pyeno.cli.session import Session, stdio
 from pyeno.config import Config
-from pyeno.errors import EncryptionRequiredError, RemoteProtocolError
+from pyeno.errors import ABORTING, EncryptionRequiredError
 from pyeno.sockets import Socket
 
 
@@ -48,7 +48,7 @@ def _open(
         session = Session(sock, target, authenticate)
         try:
             sock.connect(target)
-        except (RemoteProtocolError, EncryptionRequiredError) as error:
+        except (*ABORTING, EncryptionRequiredError) as error:
             session.failed(error)
         except OSError as error:
             if sock.eno.encrypted:

@@ -56,7 +56,8 @@ def add_policy_arguments(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--tep", metavar="ID,…",
-        help=f"TEPs, most preferred first: numbers or {', '.join(sorted(tep.names()))}",
+        help="TEPs, most preferred first: numbers or names "
+        f"({', '.join(each.name for each in tep.BUILT_IN.values())}, and those of plug-ins)",
     )  # fmt: skip
     group.add_argument(
         "--aead", metavar="NAME,…",
@@ -91,6 +92,11 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
         "--keylog", metavar="FILE", help="append traffic keys to FILE (debugging only)"
     )
     group.add_argument(
+        "--tls-key", metavar="FILE",
+        help="a P-256 key to sign TLS with as host B, so that peers know this host again "
+        "(default: a new one every so often)",
+    )  # fmt: skip
+    group.add_argument(
         "--handshake-timeout", type=seconds, default=15.0, metavar="SECONDS",
         help="how long the peer may take for the key exchange (default 15)",
     )  # fmt: skip
@@ -124,12 +130,13 @@ def policy_from(options: argparse.Namespace) -> Config:
 def config_from(options: argparse.Namespace) -> Config:
     """The Config that all these arguments mean; raises ConfigError."""
     return policy_from(options).but(
-        require=options.require or bool(options.psk_file or options.identity),
+        require=options.require or bool(options.psk_file or options.known_hosts),
         role_b=options.role_b,
         resume=not options.no_resume,
         cache=not options.no_cache,
         resumption_nonce_len=options.resumption_nonce_len,
         keylog=options.keylog,
+        tls_key=options.tls_key,
         handshake_timeout=options.handshake_timeout,
         keepalive=options.keepalive,
     )

@@ -15,8 +15,8 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from pyeno import kernel
-from pyeno._values import Outcome
+from pyeno import kernel, tep
+from pyeno._values import Outcome, TepData
 from pyeno.config import Config, as_config
 from pyeno.constants import K_LEN, RESUME_NONCE_MAX, Role
 from pyeno.errors import KernelError, LocalProtocolError
@@ -39,12 +39,19 @@ _OF_CONNECTION, _OF_SCOPE, _OF_USER = 0, 1, 2
 class Caching:
     """Takes, puts and flushes for one connection."""
 
-    __slots__ = ("_config", "_keeps", "_outcome", "_result", "_ss")
+    __slots__ = ("_config", "_keeps", "_outcome", "_result", "_resumes", "_ss")
 
     def __init__(
-        self, outcome: Outcome, result: Result, config: Config, ss: "Secret | None" = None
+        self,
+        outcome: Outcome,
+        result: Result,
+        config: Config,
+        ss: "Secret | None" = None,
+        *,
+        resumes: bool,
     ) -> None:
         self._ss = ss
+        self._resumes = resumes
         self._outcome = outcome
         self._result = result
         self._config = config
@@ -57,7 +64,7 @@ class Caching:
         the kernel cannot be asked any more.
         """
         result = self._result
-        if not result.resumed or connection.established:
+        if not (result.resumed and self._resumes) or connection.established:
             return False
         ss = _take(descriptor(sock)) if self._ss is None else self._ss
         session = _session()(self._outcome, result.tag, result.original_role, ss)
@@ -175,7 +182,15 @@ def configure(sock: socket.socket, config: Config) -> bool:
         role_b=config.role_b,
         nonce_len=config.resumption_nonce_len if config.resume else None,
         token=config.session_token,
+        data=[] if not config.data_teps else _suboption_data(config),
     )
+
+
+def _suboption_data(config: Config) -> list[TepData]:
+    """Asked anew for each socket; TepError for an answer that cannot be sent."""
+    found = map(tep.get, config.data_teps)
+    entries = [tep.table_entry(each, config) for each in found if each is not None]
+    return [entry for entry in entries if entry is not None]
 
 
 def flush_sessions(config: Config | None = None, *, everything: bool = False) -> bool:

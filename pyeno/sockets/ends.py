@@ -8,7 +8,7 @@ import socket
 import time
 import weakref
 
-from pyeno.errors import KernelError, LocalProtocolError, RemoteProtocolError
+from pyeno.errors import KernelError, LocalProtocolError, RemoteProtocolError, TepError
 from pyeno.sockets.raw import TCP_CLOSE, reset, tcp_state
 from pyeno.tep import TepConnection
 
@@ -52,7 +52,7 @@ class Mortal:
         if sending and self._fin_sent:
             raise BrokenPipeError("send after shutdown(SHUT_WR): FINp was sent")
 
-    def fail(self, error: RemoteProtocolError | KernelError) -> Exception:
+    def fail(self, error: RemoteProtocolError | TepError | KernelError) -> Exception:
         """Abort (RFC 8548 section 3.3): RST, keys forgotten, the first error kept.
         [8548:3.3-6, 3.3-16, 3.6-8, 8-1]"""
         if self.error is not None:

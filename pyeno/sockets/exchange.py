@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 from pyeno._values import Buffer
 from pyeno.errors import (
+    ABORTING,
     HandshakeTimeoutError,
     KernelError,
     LocalProtocolError,
     PyenoError,
     RemoteProtocolError,
+    TepError,
 )
 from pyeno.pump import create_lock
 from pyeno.sockets import forks, timer
@@ -24,7 +26,7 @@ from pyeno.sockets.caching import Caching
 from pyeno.sockets.ends import Mortal
 from pyeno.sockets.keepalive import Liveness
 from pyeno.sockets.raw import BaseSocket, descriptor, ready, wait
-from pyeno.tep import TepConnection
+from pyeno.tep import Definition, TepConnection
 
 if TYPE_CHECKING:
     from pyeno.pump import Pump
@@ -47,8 +49,10 @@ class Exchange(Mortal, ABC):
     _unsent: bytes | memoryview = b""
     _oob = 0
     """MSG_OOB while ``_unsent`` ends with urgent data, for the peer's SIGURG"""
+    tep: Definition
+    """what the connection's TEP can do"""
     caching: Caching | None = None
-    """the connection's part in the session cache, where its TEP may have one"""
+    """the connection's part in what the kernel keeps of it"""
     pump: "Pump | None" = None
     """does what is usual in compiled code, once the keys are there"""
 
@@ -76,6 +80,13 @@ class Exchange(Mortal, ABC):
     def tend(self) -> float | None:
         """Look whether the peer is alive; see :class:`pyeno.sockets.link.Link`."""
 
+    def fail(self, error: RemoteProtocolError | TepError | KernelError) -> Exception:
+        if self.error is None and not self._unsent:
+            with contextlib.suppress(OSError, PyenoError):
+                if words := self.connection.last_words():
+                    _send(self._sock, words, _DONTWAIT)
+        return super().fail(error)
+
     # -- key exchange --------------------------------------------------------
 
     def handshake(self) -> None:
@@ -97,8 +108,8 @@ class Exchange(Mortal, ABC):
                 self._prime()
                 if self._liveness is not None:
                     timer.watch(self, self._liveness.start(self.connection))
-            except RemoteProtocolError as error:
-                raise self.fail(error) from None
+            except ABORTING as error:
+                raise self.fail(error) from error.__cause__
 
     def _exchange_keys(self) -> None:
         now, timeout = time.monotonic(), self._sock.gettimeout()
@@ -222,6 +233,8 @@ class Exchange(Mortal, ABC):
                 return
             try:
                 self._drain(time.monotonic())
+            except ABORTING:
+                raise
             except (OSError, LocalProtocolError):
                 return  # what is not taken stays in _unsent
             finally:
@@ -262,6 +275,8 @@ class Exchange(Mortal, ABC):
             self._halt()
             try:
                 yield
+            except ABORTING as error:
+                raise self.fail(error) from error.__cause__
             except (OSError, PyenoError):
                 raise
             except BaseException:

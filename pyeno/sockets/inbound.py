@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from pyeno.errors import LocalProtocolError, RemoteProtocolError
+from pyeno.errors import ABORTING, LocalProtocolError
 from pyeno.sockets.exchange import Exchange
 from pyeno.sockets.raw import BaseSocket, ready, wait
 
@@ -71,8 +71,8 @@ class Inbound(Exchange):
             self.check()
             try:
                 self.connection.open_ahead()
-            except RemoteProtocolError as error:
-                raise self.fail(error) from None
+            except ABORTING as error:
+                raise self.fail(error) from error.__cause__
             self.answer()
             return self.connection.awaited - self._hole()
 
@@ -100,8 +100,8 @@ class Inbound(Exchange):
                 if not self._fill(None if first else started):
                     return taken
                 first = False
-        except RemoteProtocolError as error:
-            raise self.fail(error) from None
+        except ABORTING as error:
+            raise self.fail(error) from error.__cause__
         except LocalProtocolError:
             self.check()  # another thread ended it meanwhile, and the keys are gone
             raise
@@ -159,8 +159,8 @@ class Inbound(Exchange):
         try:
             self.check()
             return self._attend()
-        except RemoteProtocolError as error:
-            raise self.fail(error) from None
+        except ABORTING as error:
+            raise self.fail(error) from error.__cause__
         except LocalProtocolError:
             self.check()  # another thread ended it meanwhile, and the keys are gone
             raise
@@ -200,8 +200,8 @@ class Inbound(Exchange):
             while self._room_ahead() and self._receive_now():
                 connection.open_ahead()
             self.answer()
-        except RemoteProtocolError as error:
-            raise self.fail(error) from None
+        except ABORTING as error:
+            raise self.fail(error) from error.__cause__
         return self._room_ahead()
 
     def _room_ahead(self) -> bool:

@@ -3,10 +3,12 @@
 from typing import Any
 
 from pyeno import tep
-from pyeno.constants import ENO_GLT, Aead, Reason, Role
+from pyeno.constants import AEADS, ENO_GLT, Aead, Reason, Role, Tep
 from pyeno.errors import NotEncryptedError
 from pyeno.kernel import Result
 from pyeno.tep import TepConnection
+
+_TEPS = {int(number): number for number in Tep}
 
 
 class Info:
@@ -39,8 +41,17 @@ class Info:
 
     @property
     def tep(self) -> int | None:
-        """The negotiated TEP identifier (RFC 8547 section 4.5)."""
-        return self._result.tep_byte & ENO_GLT if self.encrypted else None
+        """The negotiated TEP identifier (RFC 8547 section 4.5), a ``Tep`` if it has a name
+        there."""
+        if not self.encrypted:
+            return None
+        number = self._result.tep_byte & ENO_GLT
+        return _TEPS.get(number, number)
+
+    @property
+    def tep_name(self) -> str | None:
+        """The same as ``Config.teps`` and ``--tep`` take it."""
+        return tep.name(self._result.tep_byte) if self.encrypted else None
 
     @property
     def role(self) -> Role | None:
@@ -63,10 +74,17 @@ class Info:
         return self._need_encryption("session ID").session_id
 
     @property
-    def aead(self) -> Aead | None:
-        """The negotiated AEAD; None before the key exchange."""
+    def aead(self) -> Aead | int | None:
+        """The negotiated AEAD, a number where RFC 8548 has no name for it; None before
+        the key exchange, and where the TEP does not say."""
         number = None if self._connection is None else self._connection.aead
-        return None if number is None else Aead(number)
+        return None if number is None else AEADS.get(number, number)
+
+    @property
+    def peer_key(self) -> bytes | None:
+        """The public key that the peer proved to hold, SubjectPublicKeyInfo in DER: host B's
+        as host A of TLS, once the handshake is complete; else None."""
+        return None if self._connection is None else self._connection.peer_key
 
     @property
     def resumed(self) -> bool:
@@ -100,13 +118,15 @@ class Info:
             "encrypted": self.encrypted,
             "reason": self.reason.slug if self.reason is not None else None,
             "tep": f"0x{self.tep:02x}" if self.tep is not None else None,
+            "tep_name": self.tep_name,
             "role": self.role.value if self.role is not None else None,
             "session_id": self.session_id.hex() if established else None,
             "transcript": self._result.transcript.hex() if self.encrypted else None,
-            "aead": self.aead.name if self.aead is not None else None,
+            "aead": _aead_name(self.aead),
             "resumed": self.resumed,
             "self_aware": self.self_aware,
             "peer_aware": self.peer_aware,
+            "peer_key": _fingerprint(self.peer_key),
         }
 
     def _need_encryption(self, what: str) -> TepConnection:
@@ -115,3 +135,17 @@ class Info:
                 f"no {what}: this connection is not encrypted ({self._why()})"
             )
         return self._connection
+
+
+def _fingerprint(key: bytes | None) -> str | None:
+    if key is None:
+        return None
+    from pyeno.tls.keys import fingerprint
+
+    return fingerprint(key)
+
+
+def _aead_name(aead: Aead | int | None) -> str | None:
+    if isinstance(aead, Aead):
+        return aead.name
+    return None if aead is None else f"0x{aead:04x}"

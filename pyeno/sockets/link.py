@@ -1,7 +1,7 @@
 """One encrypted connection over one raw socket: the only place where a TEP's
 stream bytes meet system calls.
 
-The first RemoteProtocolError resets the connection, forgets the keys and is
+The first RemoteProtocolError or TepError resets the connection, forgets the keys and is
 raised again by every later call.
 """
 
@@ -12,7 +12,7 @@ import threading
 import time
 from typing import Any
 
-from pyeno.errors import LocalProtocolError, PyenoError, RemoteProtocolError
+from pyeno.errors import ABORTING, LocalProtocolError, PyenoError
 from pyeno.sockets.inbound import READ_SIZE
 from pyeno.sockets.outbound import LOOK_SECONDS, Outbound
 from pyeno.sockets.raw import BaseSocket, acknowledged, ready, reset
@@ -55,8 +55,8 @@ class Link(Urgent, Outbound):
             return None  # "if it has not already transmitted a segment with FIN set"
         try:
             return self._liveness.visit(self)
-        except RemoteProtocolError as error:
-            raise self.fail(error) from None
+        except ABORTING as error:
+            raise self.fail(error) from error.__cause__
 
     def leave_timer(self) -> None:
         """Somebody else looks whether the peer is alive."""

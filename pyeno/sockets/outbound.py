@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 from pyeno._values import Buffer
-from pyeno.errors import LocalProtocolError
+from pyeno.errors import ABORTING, LocalProtocolError
 from pyeno.sockets import batches
 from pyeno.sockets.exchange import Exchange
 from pyeno.sockets.raw import wait
@@ -254,6 +254,8 @@ class Outbound(Exchange):
         try:
             self._halt()
             self._finish(push)
+        except ABORTING as error:
+            raise self.fail(error) from error.__cause__
         finally:
             self._leave_writing()
 

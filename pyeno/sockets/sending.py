@@ -24,6 +24,11 @@ class Sending(Settling):
                 f"send: flags 0x{flags:x} on an encrypted connection; only MSG_NOSIGNAL "
                 "and MSG_OOB can be kept"
             )
+        if link is not None and flags & socket.MSG_OOB and not link.tep.urgent:  # [8547:5-17]
+            raise LocalProtocolError(
+                f"send: {link.tep.name} disables urgent data (RFC 8547 section 5); leave out "
+                "MSG_OOB"
+            )
         return link
 
     def _plain(self, result: Result) -> Result:

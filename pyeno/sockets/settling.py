@@ -13,7 +13,7 @@ from pyeno import entropy, kernel, tep
 from pyeno._values import Outcome
 from pyeno.config import Config, as_config
 from pyeno.constants import Reason, State
-from pyeno.errors import EncryptionRequiredError, KernelError
+from pyeno.errors import ABORTING, EncryptionRequiredError, KernelError, PyenoError
 from pyeno.sockets import caching, forks
 from pyeno.sockets.acks import HeldAck
 from pyeno.sockets.info import Info
@@ -69,12 +69,16 @@ class Settling(socket.socket):
         self._listening = False
         self._configured = False
         self._seeded = True
-        self._refused: EncryptionRequiredError | KernelError | None = None
+        self._refused: PyenoError | None = None
         self._settled = False
         self._settling = threading.Lock()
         super().__init__(family, type, proto, fileno)
         if fileno is None:
-            self._configure()
+            try:
+                self._configure()
+            except BaseException:
+                self.close()
+                raise
 
     def _configure(self) -> None:
         if kind_of(self)[:2] in _STREAMS:
@@ -148,10 +152,16 @@ class Settling(socket.socket):
         inline = _getsockopt(self, _SOL_SOCKET, _SO_OOBINLINE)
         if not inline:
             _setsockopt(self, _SOL_SOCKET, _SO_OOBINLINE, 1)
-        connection = tep.create_connection(outcome, config)
-        connection.oob_inline = bool(inline)
+        try:
+            definition, connection = tep.create_connection(outcome, config)
+            connection.oob_inline = bool(inline)
+        except ABORTING as error:
+            reset(self)
+            self._refused = error
+            return
         link = Link(self, connection, config.handshake_timeout, config.liveness, self._ack)
-        link.caching = caching.Caching(outcome, result, config, ss)
+        link.tep = definition
+        link.caching = caching.Caching(outcome, result, config, ss, resumes=definition.resumes)
         if ss is not None:
             forks.keep(link)
         self._link = link

@@ -116,6 +116,10 @@ class Connection:
         return self._keys.session_id
 
     @property
+    def peer_key(self) -> bytes | None:
+        return None  # ECDHE keys are of one connection each, and authenticate nobody
+
+    @property
     def aead(self) -> Aead | None:
         return None if self._keys is None else self._keys.aead
 
@@ -347,6 +351,9 @@ class Connection:
 
     # -- ends ----------------------------------------------------------------
 
+    def last_words(self) -> bytes:
+        return b""  # "abort" is a RST and no more (RFC 8548 section 3.3)
+
     def wipe(self) -> None:
         """Forget every secret; nothing can be sent or read afterwards.
 
@@ -365,8 +372,3 @@ class Connection:
         if self._keys is None:
             raise LocalProtocolError(f"the key exchange is not complete ({self._begun()})")
         return self._keys
-
-
-def create(outcome: Outcome, config: Config) -> Connection:
-    """The factory :mod:`pyeno.tep` calls for every tcpcrypt TEP."""
-    return Connection(outcome, config)

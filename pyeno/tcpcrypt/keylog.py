@@ -1,10 +1,7 @@
 """The key log: traffic keys in a file, for debugging only.
 
-"Implementations MAY support debugging modes that allow applications to
-extract their own session keys" (RFC 8547 section 5).  One line per direction
-[8547:5-6] [8548:3.3-5, 8-3]
-and generation, found again by Init1's N_A or, in a resumed session, by its
-resumption identifier (RFC 8548 section 3.5):
+One line per direction and generation, found again by Init1's N_A or, in a
+resumed session, by its resumption identifier (RFC 8548 section 3.5):
 
     TCPCRYPT <N_A or identifier> <aead> <ab|ba> <generation> <traffic key>
 
@@ -12,10 +9,10 @@ all hexadecimal but the direction and the decimal generation.  The file is
 created readable by its owner alone.
 """
 
-import os
 from collections.abc import Callable
 from os import PathLike
 
+from pyeno._keylog import append
 from pyeno.constants import Role
 from pyeno.tcpcrypt.agreement import Secret
 from pyeno.tcpcrypt.keyschedule import Generations
@@ -53,8 +50,4 @@ class KeyLog:
     def write(self, direction: str, generation: int, key: Secret) -> None:
         """One traffic key: "ab" is what the original host A sends with."""
         line = f"{self._prefix} {direction} {generation} {key.export().hex()}\n"
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            os.write(descriptor, line.encode())
-        finally:
-            os.close(descriptor)
+        append(self._path, line.encode())

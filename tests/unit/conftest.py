@@ -4,15 +4,18 @@
 import socket
 from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 from unit.looped import FACTORIES, Drive
 from unit.played import listening_port, verdict
+from unit.plugged import Plugs, plugging
 
-from pyeno import Role, kernel
+from pyeno import Config, Role, kernel, tep
 from pyeno.constants import State
+from pyeno.tep.testing.ends import outcome_of
 
 STEMS = {"option", "negotiation", "agreement", "keyschedule", "framer"}
 
@@ -62,6 +65,51 @@ def negotiated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel, "configure", lambda *a, **k: True)
     monkeypatch.setattr(kernel, "result", result)
     monkeypatch.setattr(kernel, "set_session_id", lambda *a: None)
+
+
+@pytest.fixture
+def plugs(tmp_path: Path) -> Iterator[Plugs]:
+    """Where a test installs plug-ins."""
+    where = tmp_path / "site"
+    where.mkdir()
+    with plugging(where) as installed:
+        yield installed
+
+
+@pytest.fixture
+def example(plugs: Plugs, negotiated: None, monkeypatch: pytest.MonkeyPatch) -> Config:
+    """A policy of the example plug-in alone, under which the kernel's half is played."""
+    plugs.example()
+    config = Config(teps="example")
+    playing(config, monkeypatch)
+    return config
+
+
+@pytest.fixture(params=["example", "tls"])
+def other(
+    request: pytest.FixtureRequest, plugs: Plugs, negotiated: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Config:  # fmt: skip
+    """The same for each TEP that is not tcpcrypt's."""
+    plugs.example()
+    config = Config(teps=request.param)
+    playing(config, monkeypatch)
+    return config
+
+
+def playing(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ``negotiated`` plays, with the first TEP of this policy instead of 0x23."""
+    definition = tep.get(config.teps[0])
+    assert definition is not None
+    outcome, before = outcome_of(definition, config, Role.A), kernel.result
+
+    def result(sock: socket.socket) -> kernel.Result:
+        found = before(sock)
+        if found.state is not State.ENCRYPTED:
+            return found
+        return found._replace(tep_byte=outcome.tep_byte, transcript=outcome.transcript)
+
+    monkeypatch.setattr(kernel, "result", result)
 
 
 @pytest.fixture(params=sorted(FACTORIES))

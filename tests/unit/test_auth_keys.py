@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives.serialization import (
 from unit.proving import IDENTITIES
 
 from pyeno import ConfigError, Role
+from pyeno._keyfiles import FILE_MAX
 from pyeno.auth import KeyFileError, fingerprint, load_identity, load_psk
-from pyeno.auth.keys import FILE_MAX, encode_public, parse_public, raw_public
+from pyeno.auth.keys import encode_public, parse_public, raw_public
 
 IDENTITY = IDENTITIES[Role.A]
 PUBLIC = raw_public(IDENTITY.public_key())

@@ -124,13 +124,14 @@ def test_option_bytes_are_the_rfcs() -> None:
 
 @pytest.mark.rfc("8548:7-1")
 def test_tep_identifiers() -> None:
-    """RFC 8547 table 3 and RFC 8548 table 4."""
+    """RFC 8547 table 3 and RFC 8548 table 4; draft-ietf-tcpinc-use-tls section 3."""
     assert members(Tep) == {
         "EXPERIMENTAL": 0x20,
         "TCPCRYPT_ECDHE_P256": 0x21,
         "TCPCRYPT_ECDHE_P521": 0x22,
         "TCPCRYPT_ECDHE_Curve25519": 0x23,
         "TCPCRYPT_ECDHE_Curve448": 0x24,
+        "TLS": 0x30,
     }
     tcpcrypt = enums(HEADERS["eno_negotiate.h"])
     assert tcpcrypt["TCPCRYPT_TEP_FIRST"] == Tep.TCPCRYPT_ECDHE_P256
