@@ -85,6 +85,18 @@ def example(plugs: Plugs, negotiated: None, monkeypatch: pytest.MonkeyPatch) -> 
     return config
 
 
+@pytest.fixture(params=["example", "tls"])
+def other(
+    request: pytest.FixtureRequest, plugs: Plugs, negotiated: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Config:  # fmt: skip
+    """The same for each TEP that is not tcpcrypt's."""
+    plugs.example()
+    config = Config(teps=request.param)
+    playing(config, monkeypatch)
+    return config
+
+
 def playing(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     """What ``negotiated`` plays, with the first TEP of this policy instead of 0x23."""
     definition = tep.get(config.teps[0])

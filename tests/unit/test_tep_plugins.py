@@ -141,6 +141,8 @@ REFUSED: dict[str, tuple[str, str]] = {
     ),
     "tcpcrypt's": (bad("identifier = 0x23"), "0x23 is pyeno's own 'curve25519'"),
     "tcpcrypt's name": (bad("name = 'p256'"), "the name is that of pyeno's own 0x21"),
+    "TLS's": (bad("identifier = 0x30"), "0x30 is pyeno's own 'tls'"),
+    "TLS's name": (bad("name = 'tls'"), "the name is that of pyeno's own 0x30"),
     "a number for a name": (bad("name = '0x41'"), "its name '0x41' is not of"),
     "all": (bad("name = 'all'"), "its name 'all' is not of"),
     "too much data": (

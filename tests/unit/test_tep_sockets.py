@@ -46,7 +46,7 @@ def test_info(example: Config) -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 40_000, 1_000_000])
 @pytest.mark.parametrize("method", ["send", "sendall", "sendmsg", "makefile", "sendfile"])
-def test_bytes_arrive(example: Config, size: int, method: str) -> None:
+def test_bytes_arrive(other: Config, size: int, method: str) -> None:
     data = (bytes(range(251)) * (size // 251 + 1))[:size]
 
     def write(sock: pyeno.Socket) -> None:
@@ -66,7 +66,7 @@ def test_bytes_arrive(example: Config, size: int, method: str) -> None:
                 view = view[whole:]
         sock.shutdown(socket.SHUT_WR)
 
-    with pair(example) as (a, b):
+    with pair(other) as (a, b):
         for sender, receiver in ((a, b), (b, a)):
             thread = threading.Thread(target=write, args=(sender,))
             thread.start()
@@ -77,8 +77,8 @@ def test_bytes_arrive(example: Config, size: int, method: str) -> None:
             assert got == data
 
 
-def test_every_way_to_receive(example: Config) -> None:
-    with pair(example) as (a, b):
+def test_every_way_to_receive(other: Config) -> None:
+    with pair(other) as (a, b):
         a.sendall(b"0123456789")
         assert b.recv(3, socket.MSG_PEEK) == b"012" and b.recv(1) == b"0"
         buffer = bytearray(4)
@@ -95,10 +95,10 @@ def test_every_way_to_receive(example: Config) -> None:
             assert file.readline() == b"line\n" and file.read() == b"rest"
 
 
-def test_both_directions_at_once(example: Config) -> None:
+def test_both_directions_at_once(other: Config) -> None:
     """One thread sends while another receives, at both ends."""
     data = os.urandom(3_000_000)
-    with pair(example) as (a, b):
+    with pair(other) as (a, b):
         threads = [threading.Thread(target=sock.sendall, args=(data,)) for sock in (a, b)]
         got = {a: bytearray(), b: bytearray()}
 
@@ -114,8 +114,8 @@ def test_both_directions_at_once(example: Config) -> None:
         assert got[a] == got[b] == data
 
 
-def test_timeouts(example: Config) -> None:
-    with pair(example, timeout=0.1) as (a, b):
+def test_timeouts(other: Config) -> None:
+    with pair(other, timeout=0.1) as (a, b):
         with pytest.raises(TimeoutError):
             a.recv(1)
         with pytest.raises(TimeoutError):
@@ -124,10 +124,10 @@ def test_timeouts(example: Config) -> None:
         assert a.recv(10) == b"later"
 
 
-def test_non_blocking(example: Config) -> None:
+def test_non_blocking(other: Config) -> None:
     """Nothing lost or repeated, whatever the kernel takes."""
     data = os.urandom(5_000_000)
-    with pair(example, timeout=0) as (a, b):
+    with pair(other, timeout=0) as (a, b):
         with pytest.raises(BlockingIOError):
             a.recv(1)
         view, got = memoryview(data), bytearray()
@@ -143,8 +143,8 @@ def test_non_blocking(example: Config) -> None:
         assert got == data
 
 
-def test_ends(example: Config) -> None:
-    with pair(example) as (a, b):
+def test_ends(other: Config) -> None:
+    with pair(other) as (a, b):
         a.shutdown(socket.SHUT_WR)
         assert b.recv(10) == b"" == b.recv(10)
         b.sendall(b"still here")
@@ -153,14 +153,14 @@ def test_ends(example: Config) -> None:
             a.send(b"no more")
         b.close()
         assert a.recv(10) == b""
-    with pair(example) as (a, b):
+    with pair(other) as (a, b):
         a.abort()
         with pytest.raises(ConnectionResetError):
             b.recv(1)
 
 
-def test_close_keeps_the_last_data(example: Config) -> None:
-    with pair(example) as (a, b):
+def test_close_keeps_the_last_data(other: Config) -> None:
+    with pair(other) as (a, b):
         b.shutdown(socket.SHUT_WR)
         a.sendall(bytes(300_000))
         a.close()
@@ -256,10 +256,10 @@ REFUSED: list[Callable[[pyeno.Socket], Any]] = [
 
 @pytest.mark.parametrize("use", REFUSED)
 def test_what_cannot_be_kept_is_refused(
-    example: Config, use: Callable[[pyeno.Socket], Any]
+    other: Config, use: Callable[[pyeno.Socket], Any]
 ) -> None:
     """And changes nothing."""
-    with pair(example) as (a, b):
+    with pair(other) as (a, b):
         with pytest.raises(LocalProtocolError):
             use(a)
         a.flush_session()  # of which there is none
@@ -267,8 +267,8 @@ def test_what_cannot_be_kept_is_refused(
         assert b.recv(9) == b"fine"
 
 
-def test_out_of_band_inline_is_the_applications(example: Config) -> None:
-    with pair(example) as (a, _):
+def test_out_of_band_inline_is_the_applications(other: Config) -> None:
+    with pair(other) as (a, _):
         assert a.getsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE) == 0
         a.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
         assert a.getsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE) == 1

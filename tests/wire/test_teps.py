@@ -1,5 +1,5 @@
 """Run-time choice of the TEP between hosts with different sets of them: the experimental
-one of a plug-in that pip installed, and tcpcrypt's (RFC 8547 sections 4.5, 11)."""
+one of a plug-in that pip installed, tcpcrypt's, TLS (RFC 8547 sections 4.5, 11)."""
 
 import asyncio
 import contextlib
@@ -50,6 +50,12 @@ SETS = [
     ("example", "curve25519,p256,example", "example"),
     ("curve25519,example", "curve25519", "curve25519"),
     ("p521", "example,p521", "p521"),
+    ("tls,curve25519", "curve25519,tls", "curve25519"),
+    ("curve25519,0x30", "tls,curve25519", "tls"),
+    ("tls,example,p521", "example,tls", "example"),
+    ("example,tls,p256", "p521,tls", "tls"),
+    ("tls", "example,curve448,tls", "tls"),
+    ("tls", "example,curve25519", None),
     ("example", "curve25519", None),
     ("p256,curve448", "example,curve25519", None),
 ]  # fmt: skip
@@ -171,8 +177,8 @@ def test_under_the_hosts_policy(wire: Wire, change: Change) -> None:
     """`pyeno attach --teps`, by name: binding for every process (RFC 8548 section 5)."""
     from pyeno.policy import parse_teps
 
-    both = Config(teps="example,curve25519")
-    for permitted in ("curve25519", "example"):
+    both = Config(teps="example,tls,curve25519")
+    for permitted in ("curve25519", "example", "tls"):
         status = change(teps=parse_teps(permitted))
         assert f"TEPs {permitted}," in str(status.policy)
         with pair(wire, both, both) as (a, b):
@@ -190,6 +196,9 @@ def test_under_the_hosts_policy(wire: Wire, change: Change) -> None:
         ("curve25519,example", "0x20,0x23", "curve25519"),
         ("p256,example", "example", "example"),
         ("p256", "example", None),
+        ("tls,curve25519", "curve25519,tls,example", "tls"),
+        ("curve25519", "tls,curve25519", "curve25519"),
+        ("tls", "curve25519", None),
     ],
 )
 def test_commands(wire: Wire, listen: str, connect: str, chosen: str | None) -> None:
