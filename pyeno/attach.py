@@ -127,6 +127,23 @@ def detach(pin: str = PIN) -> Status:
     return Status(attached=False, detail=done, pin=pin)
 
 
+@contextmanager
+def held(cgroup: Path, pin: str) -> Iterator[Status]:
+    """As attach(), but for as long as this process lives, at most: its descriptors
+    hold the programs, and nothing stays pinned."""
+    native = _native()
+    with ExitStack() as stack:
+        undo = stack.enter_context(ExitStack())
+        made = attach(str(cgroup), pin)
+        undo.callback(detach, pin)
+        with _explaining(f"holding {pin}"):
+            for name in native.program_names():
+                stack.callback(os.close, native.open_pinned(Path(pin, "links", name)))
+            undo.pop_all()
+            _unpin(Path(pin))
+        yield made
+
+
 def status(pin: str = PIN) -> Status:
     """What is pinned there; needs root to look into a root's directory."""
     native = _native()
@@ -219,11 +236,17 @@ def _attach_all(
 
 def _remove(native: Any, pin: Path) -> None:
     """Links first: no program runs while its maps' pins go."""
+    if (pin / "links").is_dir():
+        for entry in sorted((pin / "links").iterdir(), reverse=True):
+            _detach_link(native, entry)
+    _unpin(pin)
+
+
+def _unpin(pin: Path) -> None:
+    """What somebody holds by a descriptor goes on."""
     for part in _PARTS:
         if (pin / part).is_dir():
             for entry in sorted((pin / part).iterdir(), reverse=True):
-                if part == "links":
-                    _detach_link(native, entry)
                 entry.unlink()
             (pin / part).rmdir()
     pin.rmdir()
