@@ -1,0 +1,1 @@
+"""The transparent relay: programs that know nothing of TCP-ENO, encrypted."""
