@@ -19,6 +19,10 @@ STAGES: dict[str, list[str]] = {
     "keyschedule": ["core/sodium.c", "core/keyschedule.c"],
     "framer": ["core/sodium.c", "core/aead.c", "core/sealer.c", "core/opener.c"],
     "pump": [],
+    "relay": [
+        *(f"core/{stem}.c" for stem in ("sodium", "aead", "sealer", "opener", "keyschedule")),
+        *(str(path.relative_to("ext")) for path in sorted(Path("ext/core").glob("relay*.c"))),
+    ],
     "kernel": ["bpf/loader.c"],
 }
 DEBUG, SANITIZE, COVERAGE = (
