@@ -19,7 +19,7 @@ STAGES: dict[str, list[str]] = {
     "keyschedule": ["core/sodium.c", "core/keyschedule.c"],
     "framer": ["core/sodium.c", "core/aead.c", "core/sealer.c", "core/opener.c"],
     "pump": [],
-    "kernel": ["bpf/loader.c"],
+    "kernel": ["bpf/loader.c", "bpf/ring.c"],
 }
 DEBUG, SANITIZE, COVERAGE = (
     os.environ.get(f"PYENO_{name}") == "1" for name in ("DEBUG", "SANITIZE", "COVERAGE")
