@@ -23,7 +23,7 @@ STAGES: dict[str, list[str]] = {
         *(f"core/{stem}.c" for stem in ("sodium", "aead", "sealer", "opener", "keyschedule")),
         *(str(path.relative_to("ext")) for path in sorted(Path("ext/core").glob("relay*.c"))),
     ],
-    "kernel": ["bpf/loader.c"],
+    "kernel": ["bpf/loader.c", "bpf/ring.c"],
 }
 DEBUG, SANITIZE, COVERAGE = (
     os.environ.get(f"PYENO_{name}") == "1" for name in ("DEBUG", "SANITIZE", "COVERAGE")
