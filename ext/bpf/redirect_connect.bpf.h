@@ -23,8 +23,10 @@ static __always_inline int eno_listens(__u32 which)
 	return 1;
 }
 
-static __always_inline int eno_is_owner(__u32 pid)
+static __always_inline int eno_is_owner(void)
 {
+	__u32 pid = bpf_get_current_pid_tgid() >> 32;
+
 	return bpf_map_lookup_elem(&eno_owners, &pid) != 0;
 }
 
@@ -37,7 +39,7 @@ static __always_inline int eno_is_wanted(struct bpf_sock_addr *ctx, const struct
 		return 0;
 	/* The near listener is not to be reached through another interface. */
 	return !ctx->sk->bound_dev_if && !eno_has_port(rules->skipped, to->port) &&
-	       !eno_in_skipped_network(to) && !eno_is_owner(bpf_get_current_pid_tgid() >> 32);
+	       !eno_in_skipped_network(to);
 }
 
 static __always_inline int eno_keep(struct bpf_sock_addr *ctx, const struct eno_endpoint *to)
@@ -63,7 +65,12 @@ static __always_inline int eno_divert(struct bpf_sock_addr *ctx, const struct en
 
 	if (!eno_is_wanted(ctx, rules, to) || !rules->listening[near].port)
 		return ENO_DIRECT;
-	if (!eno_listens(near) || !eno_keep(ctx, to))
+	/* A dead relay owns nothing: its number may be another process's by now. */
+	if (!eno_listens(near))
+		return rules->closed ? ENO_CLOSED : ENO_DIRECT;
+	if (eno_is_owner())
+		return ENO_DIRECT;
+	if (!eno_keep(ctx, to))
 		return rules->closed ? ENO_CLOSED : ENO_DIRECT;
 	return near;
 }
