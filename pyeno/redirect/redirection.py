@@ -210,7 +210,8 @@ class Redirection:
         return told
 
     def _judge(self, held: Held, local: bytes, error: int) -> None:
-        verdict = layout.VERDICT.pack(held.cookie, local, error)
+        remote = layout.endpoint(held.destination)
+        verdict = layout.VERDICT.pack(held.cookie, remote, local, error)
         self._links.maps["eno_verdicts"].put(layout.endpoint(held.source), verdict)
 
     def _answer(self, held: Held, error: int) -> None:
@@ -222,7 +223,7 @@ class Redirection:
     def _refuse_again(self, event: Event) -> None:
         verdict = self._links.maps["eno_verdicts"].get(event.source)
         if verdict:
-            self._answer(_held(event), layout.VERDICT.unpack(verdict)[2])
+            self._answer(_held(event), layout.VERDICT.unpack(verdict)[3])
 
     def _send(self, held: Held, version: int, packet: bytes) -> None:
         # Lost (a full queue, a firewall), it is as if a network had lost it: the program's
