@@ -37,7 +37,9 @@ for line in sys.stdin:
         except SyntaxError:
             what = compile(code, "told", "exec")
         answer = eval(what, names)
-        if not isinstance(answer, (int, str, bytes, tuple, list)):
+        try:
+            ast.literal_eval(repr(answer))
+        except (SyntaxError, ValueError):
             answer = None
         print(repr(answer), flush=True)
     except OSError as error:
