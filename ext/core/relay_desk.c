@@ -8,13 +8,14 @@
 #include "relay_pair.h"
 #include "wipe.h"
 
-struct relay *relay_new(void)
+struct relay *relay_new(size_t most)
 {
 	struct relay *r = calloc(1, sizeof(*r));
 	struct epoll_event event = { .events = EPOLLIN };
 
 	if (!r)
 		return NULL;
+	r->most = most;
 	pthread_mutex_init(&r->lock, NULL);
 	r->epoll = epoll_create1(EPOLL_CLOEXEC);
 	r->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -113,6 +114,8 @@ int relay_add(struct relay *r, const struct relay_offer *offer)
 	/* under the lock, so that nothing of the offer is taken where this fails */
 	if (r->stopping)
 		error = ESHUTDOWN;
+	else if (r->counters.active >= r->most)
+		error = EAGAIN;
 	else if (!(p = pair_new(offer)))
 		error = ENOMEM;
 	else if (relay_seat(r, p)) {

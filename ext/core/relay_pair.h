@@ -76,7 +76,7 @@ struct relay {
 	int epoll, wake, news;
 	pthread_mutex_t lock; /* of what stands up to the blank line */
 	struct pair **slots;
-	size_t slots_size;
+	size_t slots_size, most;
 	struct pair *submitted, *ended;
 	struct relay_counters counters;
 	uint8_t stopping;

@@ -246,7 +246,7 @@ def test_no_more_than_connections_max() -> None:
     socks = [*tcp_pair(), *tcp_pair(), *tcp_pair(), *tcp_pair()]
     with Engine(connections_max=1) as engine:
         engine.add(socks[0], socks[2], 1)
-        with pytest.raises(BlockingIOError, match="connections_max"):
+        with pytest.raises(BlockingIOError):
             engine.add(socks[4], socks[6], 2)
         socks[5].sendall(b"x")
         assert socks[4].recv(1) == b"x"

@@ -142,7 +142,7 @@ def in_a_child(work: Callable[[Callable[[object], None]], None]) -> Iterator[Cal
 
 def stall(sock: socket.socket) -> None:
     """Send until nothing moves any more."""
-    sock.settimeout(0.1)
+    sock.settimeout(0.05)
     with contextlib.suppress(TimeoutError):
         while True:
             sock.send(MUCH[:65_518])
@@ -150,16 +150,16 @@ def stall(sock: socket.socket) -> None:
 
 def test_memory_of_idle_and_of_stalled_pairs() -> None:
     """At most 16 KiB of an idle pair, and 64 KiB of one whose readers do not keep up."""
-    count = 40
+    count = 12
     with listening() as listener, socket.create_server(("127.0.0.1", 0)) as programs:
         programs.settimeout(TIMEOUT)
 
         def work(tell: Callable[[object], None]) -> None:
             with Engine() as engine:
-                for n in range(-count, count):  # the first ones use what Python has spare
+                for n in range(2 * count):  # the first ones use what Python has spare
                     near = socket.create_connection(programs.getsockname())
                     far = pyeno.create_connection(listener.getsockname(), TIMEOUT)
-                    if n == 0:
+                    if n == count:
                         before = resident()
                     engine.add(near, far, n)
                 tell(resident() - before)
