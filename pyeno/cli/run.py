@@ -22,7 +22,6 @@ from pyeno.relay.attendance import Attendance
 from pyeno.relay.launch import Parent, account, launch
 from pyeno.relay.records import address_text
 
-
 PRIVILEGE = (
     "(the relay needs root, or CAP_BPF, CAP_NET_ADMIN and CAP_NET_RAW; the program does not: "
     "sudo pyeno run --user NAME)"
