@@ -4,7 +4,6 @@ import hashlib
 import os
 import pty
 import select
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -88,8 +87,28 @@ sock.close()
         assert client.reports[0]["peer"] == f"{wire.b.ip4}:{PORT}"
 
 
+# a shell's part: the program in a process group of its own, in the foreground
+SHELL = """
+import os, signal, sys
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+pid = os.fork()
+if not pid:
+    os.setpgid(0, 0)
+    os.tcsetpgrp(0, os.getpid())
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    os.execvp(sys.argv[1], sys.argv[1:])
+while True:
+    status = os.waitpid(pid, os.WUNTRACED)[1]
+    if not os.WIFSTOPPED(status):
+        break
+    print("stopped", flush=True)
+    os.killpg(pid, signal.SIGCONT)
+print("ended", os.waitstatus_to_exitcode(status), flush=True)
+"""
+
+
 class Terminal:
-    """`pyeno run` as a shell would start it: in the foreground of a terminal."""
+    """`pyeno run` as a shell starts it: in the foreground of a terminal."""
 
     def __init__(self, wire: Wire, *words: str) -> None:
         command = [
@@ -106,7 +125,8 @@ class Terminal:
         self.pid, self.fd = pty.fork()
         if not self.pid:
             os.chdir(ROOT)
-            os.execvp("ip", [*command, *words])  # noqa: S606
+            shell = [sys.executable, "-c", SHELL, *command, *words]
+            os.execv(sys.executable, shell)  # noqa: S606
         self.output = b""
 
     def read_until(self, text: bytes) -> None:
@@ -116,21 +136,22 @@ class Terminal:
             if select.select([self.fd], [], [], 0.1)[0]:
                 self.output += os.read(self.fd, 1000)
 
-    def status(self, options: int = 0) -> int:
-        return os.waitpid(self.pid, options)[1]
+    def close(self) -> None:
+        """Its hang-up ends whoever is left."""
+        os.close(self.fd)
+        os.waitpid(self.pid, 0)
 
 
 def test_terminal_signals_and_job_control(wire: Wire) -> None:
     """Ctrl-Z stops the program, SIGCONT goes on, Ctrl-C ends it: the relay hears nothing."""
-    shell = "trap 'echo interrupted; exit 3' INT; echo ready; while :; do sleep 0.1; done"
-    terminal = Terminal(wire, "sh", "-c", shell)
+    script = "trap 'echo interrupted; exit 3' INT; echo ready; while :; do sleep 0.1; done"
+    terminal = Terminal(wire, "sh", "-c", script)
     try:
         terminal.read_until(b"ready")
         os.write(terminal.fd, b"\x1a")
-        assert os.WIFSTOPPED(terminal.status(os.WUNTRACED))
-        os.kill(-os.getpgid(terminal.pid), signal.SIGCONT)
+        terminal.read_until(b"stopped")
         os.write(terminal.fd, b"\x03")
         terminal.read_until(b"interrupted")
-        assert os.waitstatus_to_exitcode(terminal.status()) == 3
+        terminal.read_until(b"ended 3")
     finally:
-        os.close(terminal.fd)
+        terminal.close()
