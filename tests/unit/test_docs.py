@@ -6,7 +6,9 @@ that neither can grow without the other.
 
 import argparse
 import inspect
+import os
 import re
+import socket
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -15,9 +17,12 @@ import pytest
 
 import pyeno
 from pyeno import Config, Reason, attach, doctor, errors, kernel
-from pyeno.cli import COMMANDS, parser
+from pyeno.cli import COMMANDS, parser, ss
 from pyeno.cli.session import Session
 from pyeno.sockets import Info
+from pyeno.ss import Connection
+from pyeno.ss.holders import Holder
+from pyeno.ss.table import Row
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted((ROOT / "docs").glob("*.md"))
@@ -107,6 +112,16 @@ def test_json_fields_of_connections() -> None:
     session.error = "so that the field is there"
     table = {name for row in rows("docs/cli.md", "The JSON object") for name in quoted(row[0])}
     assert table == session.as_dict().keys()
+
+
+def test_json_fields_of_ss() -> None:
+    row = Row(socket.AF_INET, "ESTAB", ("192.0.2.1", 7000), ("192.0.2.2", 7001), 1)
+    shown = ss.as_dict(Connection(row, kernel.UNAVAILABLE, None, (), (Holder(os.getpid(), 0),)))
+    table = list(rows("docs/cli.md", "The JSON object of ss"))
+    assert {name for row in table for name in quoted(row[0])} == shown.keys()
+    assert quoted(table[-1][1]) == shown["processes"][0].keys()
+    heading = next(line for line in text("docs/cli.md").splitlines() if "SESSION ID" in line)
+    assert re.split("  +", heading) == list(ss.HEAD)
 
 
 def test_environment_variables() -> None:
