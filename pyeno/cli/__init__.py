@@ -16,6 +16,8 @@ from pyeno.errors import ConfigError, PyenoError
 COMMANDS = {
     "listen": "accept TCP connections, encrypted where the peer can",
     "connect": "open a TCP connection, encrypted where the peer can",
+    "run": "run a program with its TCP encrypted where the peer can (root)",
+    "relay": "relay the TCP of whole cgroups, encrypted where the peer can (root)",
     "ss": "list this host's ENO connections",
     "flush": "forget the sessions cached for this user",
     "demo": "show TCP-ENO and tcpcrypt between two network namespaces",

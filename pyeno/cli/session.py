@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyeno.addresses import peer_name
 from pyeno.cli.authentication import Authenticate
-from pyeno.errors import AuthenticationError, PyenoError, TruncationError
+from pyeno.errors import PyenoError, ending
 from pyeno.sockets import Socket
 
 if TYPE_CHECKING:
@@ -91,13 +91,6 @@ class Session:
             "end": self.end,
         }
         return fields | {"error": self.error} if self.error else fields
-
-
-def ending(error: Exception) -> str:
-    """``truncated``, ``auth-failed``, or ``reset`` by either side."""
-    if isinstance(error, AuthenticationError):
-        return "auth-failed"
-    return "truncated" if isinstance(error, TruncationError) else "reset"
 
 
 def echo(session: Session) -> None:
