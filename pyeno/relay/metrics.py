@@ -72,7 +72,7 @@ def served(address: str | None, counters: Counters) -> Iterator[None]:
 
     host, port = endpoint(address)
     registry = CollectorRegistry()
-    registry.register(_Collector(counters))  # type: ignore[arg-type]
+    registry.register(_Collector(counters))
     try:
         server, thread = start_http_server(port, host, registry)
     except OSError as error:

@@ -1,8 +1,8 @@
 """A relay as a service of the host: signals, a log, a control socket, counters.
 
-    SIGHUP             take the configuration file again; a bad one changes nothing
-    SIGTERM, SIGINT    no new connections; end once those there are have ended, or
-                       limits.drain_seconds are over; at once if it comes again
+SIGHUP             take the configuration file again; a bad one changes nothing
+SIGTERM, SIGINT    no new connections; end once those there are have ended, or
+                   limits.drain_seconds are over; at once if it comes again
 """
 
 import contextlib
