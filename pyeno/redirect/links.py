@@ -24,6 +24,7 @@ KERNEL_MIN: Final = (6, 1)
 _STEER: Final = "eno_steer"
 # without these two, nothing is held or renamed; the others divert, or know what to
 _LEFT_BEHIND: Final = ("eno_redirect", _STEER, "eno_connect4", "eno_connect6")
+_DIVERTING: Final = (_STEER, "eno_connect4", "eno_connect6")
 
 
 class Links:
@@ -107,12 +108,23 @@ class Links:
             self._kernel.detach_link(link)
             os.close(link)
 
+    def release(self) -> None:
+        """Detach, and unpin, what diverts; the others still serve what was diverted."""
+        self._unpin()
+        for entry in [one for one in self._links if one[0] in _DIVERTING]:
+            self._links.remove(entry)
+            self._kernel.detach_link(entry[1])
+            os.close(entry[1])
+
     def close(self) -> None:
         """Detach at once, and unpin."""
         self._detach()
+        self._unpin()
+        self._stack.close()
+
+    def _unpin(self) -> None:
         if self.pin is not None and self.pin.is_dir():
             _drop(self._kernel, list(self.pin.iterdir()))
-        self._stack.close()
 
 
 def _drop(kernel: Any, entries: list[Path]) -> None:

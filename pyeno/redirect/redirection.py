@@ -112,6 +112,11 @@ class Redirection:
         self._links.close()
         self._injector.close()
 
+    def release(self) -> None:
+        """Divert nothing any more, as after :meth:`close`; but connections that are held
+        may still be admitted or refused, and those that stand keep their names."""
+        self._links.release()
+
     @staticmethod
     def clean(pin: Path) -> bool:
         """Remove what an owner that died left pinned; whether there was anything.

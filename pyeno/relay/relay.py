@@ -161,6 +161,16 @@ class Relay:
         self._desk.redirection.set_rules(rules(settings))
         self._desk.settings = self._settings = settings
 
+    def drain(self) -> None:
+        """Take no new connections: programs go on as if there were no relay.  Those that
+        are there, or on their way, go on too."""
+        self._loop.soon(self._desk.redirection.release)
+
+    @property
+    def idle(self) -> bool:
+        """There are no connections."""
+        return not self._book.records
+
     def counters(self) -> dict[str, Any]:
         """What all connections add up to."""
         return self._book.counters()

@@ -69,8 +69,8 @@ class Service:
     def ended(self, record: Record) -> None:
         """Log it; while draining, was it the last one?"""
         self._log.ended(record)
-        if self._draining:
-            self._end_if_idle()
+        if self._draining and self._relay.idle:
+            self._relay.stop()
 
     # -- questions -----------------------------------------------------------------
 
@@ -145,21 +145,14 @@ class Service:
         notify("STOPPING=1")
         self._log.say("ending", signal=signal.Signals(number).name, drain_seconds=seconds)
         self._relay.drain()
-        if seconds:
+        if seconds and not self._relay.idle:
             signal.setitimer(signal.ITIMER_REAL, seconds)
-            self._end_if_idle()
         else:
-            self._relay.stop()
-
-    def _end_if_idle(self) -> None:
-        counters = self._relay.counters()
-        if not counters["open"] + counters["opening"]:
             self._relay.stop()
 
     def _stop(self, _: int, __: FrameType | None) -> None:
         """The connections had their time: reset them."""
-        counters = self._relay.counters()
-        self._log.say("reset", connections=counters["open"] + counters["opening"])
+        self._log.say("reset", connections=len(self._relay.connections()))
         self._relay.stop()
 
 

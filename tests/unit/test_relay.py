@@ -46,6 +46,7 @@ class Kernel:
         self.rules: list[Any] = []
         self.abandoned: list[int] = []
         self.unreached: list[Any] = []
+        self.released = False
         self._event = os.eventfd(0, os.EFD_NONBLOCK)
 
     def __enter__(self) -> "Kernel":
@@ -103,6 +104,9 @@ class Kernel:
 
     def set_rules(self, rules: Any) -> None:
         self.rules.append(rules)
+
+    def release(self) -> None:
+        self.released = True
 
 
 class Running:
@@ -234,6 +238,24 @@ def test_outbound_encrypted() -> None:
         assert counters["encrypted"] == counters["outbound"] == 1
         assert counters["plain"] == counters["open"] == counters["opening"] == 0
         assert counters["ends"] == {"fin": 1} and counters["bytes_out"] == 5
+
+
+def test_drained() -> None:
+    """Nothing new is diverted; what stands goes on."""
+    with listening() as listener, running() as run:
+        program = run.kernel.connect(listener.getsockname())
+        peer, _ = listener.accept()
+        with program, peer:
+            peer.settimeout(TIMEOUT)
+            peer.do_handshake()
+            assert not run.relay.idle
+            run.relay.drain()
+            until(lambda: run.kernel.released)
+            program.sendall(b"hello")
+            echo_once(peer)
+            assert program.recv(100) == b"HELLO"
+        assert run.end().end == "fin"
+        assert run.relay.idle
 
 
 @pytest.mark.usefixtures("without_eno")
