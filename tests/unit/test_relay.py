@@ -237,6 +237,9 @@ def test_outbound_encrypted() -> None:
         counters = run.relay.counters()
         assert counters["encrypted"] == counters["outbound"] == 1
         assert counters["plain"] == counters["open"] == counters["opening"] == 0
+        kind = {"direction": "outbound", "tep": "0x23", "reason": None, "count": 1}
+        assert counters["connections"] == [kind]
+        assert counters["handshake_failures"] == 0
         assert counters["ends"] == {"fin": 1} and counters["bytes_out"] == 5
 
 
@@ -271,6 +274,8 @@ def test_outbound_plain() -> None:
         counters = run.relay.counters()
         assert counters["plain"] == 1 and counters["encrypted"] == 0
         assert counters["reasons"] == {"syn-ack-without-eno": 1}
+        reason = counters["connections"][0]
+        assert (reason["tep"], reason["reason"]) == (None, "syn-ack-without-eno")
 
 
 @pytest.mark.usefixtures("without_eno")
@@ -345,6 +350,7 @@ def test_a_peer_that_breaks_the_key_exchange() -> None:
                 program.recv(1)
         assert not run.kernel.refusals
         assert run.relay.counters()["refused"] == {"reset": 1}
+        assert run.relay.counters()["handshake_failures"] == 1
 
 
 def test_a_silent_peer_holds_up_nobody() -> None:
