@@ -13,9 +13,10 @@ import struct
 import threading
 from collections import deque
 from functools import partial
-from typing import NamedTuple, Self
+from typing import Self
 
 from pyeno.errors import PyenoError, ending
+from pyeno.relay.engine import Carried, End
 from pyeno.relay.loop import Loop
 from pyeno.sockets import Socket
 from pyeno.sockets.raw import descriptor
@@ -26,18 +27,6 @@ TURNS = 8
 NO_LINGER = struct.pack("ii", 0, 0)
 _IN, _OUT = select.EPOLLIN, select.EPOLLOUT
 _FAILED = select.EPOLLERR
-
-
-class End(NamedTuple):
-    """How one connection came to its end."""
-
-    token: int
-    bytes_out: int
-    """application bytes from the near side to the far one"""
-    bytes_in: int
-    end: str
-    """``fin``, ``truncated``, ``reset``, ``auth-failed``"""
-    errno: int
 
 
 class Copier:
@@ -67,10 +56,10 @@ class Copier:
             os.eventfd_read(self._event)
         return [self._ended.popleft() for _ in range(len(self._ended))]
 
-    def progress(self, token: int) -> tuple[int, int]:
-        """(bytes out, bytes in) of a connection that has not ended."""
-        copy = self.copies.get(token)
-        return (0, 0) if copy is None else (copy.bytes_out, copy.bytes_in)
+    def connections(self) -> list[Carried]:
+        """Those that have not ended."""
+        copies = list(self.copies.items())
+        return [Carried(token, copy.bytes_out, copy.bytes_in) for token, copy in copies]
 
     def tell(self, end: End) -> None:
         """Of a connection's end."""

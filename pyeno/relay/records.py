@@ -2,7 +2,6 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, Protocol
 
 from pyeno.errors import NotEncryptedError
@@ -55,7 +54,7 @@ class Record:
         self.bytes_out = self.bytes_in = 0
         """application bytes towards the peer, and from it"""
         self.end: str | None = None
-        """``fin``, ``truncated``, ``reset``, ``auth-failed``, ``refused``"""
+        """as :class:`pyeno.relay.engine.End` has them, or ``refused``"""
         self.errno = 0
         self.error = ""
         """what was wrong, for people"""
@@ -92,9 +91,6 @@ class Observer(Protocol):
 
     def ended(self, record: Record) -> None:
         """Also of one that was refused, or failed before it was open."""
-
-
-Progress = Callable[[int], tuple[int, int]]
 
 
 class Book:

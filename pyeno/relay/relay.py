@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from pyeno.errors import ConfigError, KernelError
 from pyeno.limits import raise_limit
+from pyeno.redirect import Redirection, Rules
 from pyeno.relay import far, listeners
 from pyeno.relay.attachment import attached, sweep
 from pyeno.relay.desk import Desk, Redirecting
@@ -172,21 +173,21 @@ class Relay:
         return not self._book.records
 
     def counters(self) -> dict[str, Any]:
-        """What all connections add up to."""
-        return self._book.counters()
+        """What all connections add up to, those there are with their bytes so far."""
+        sums = self._book.counters()
+        for record in self.connections():
+            sums["bytes_out"] += record.bytes_out
+            sums["bytes_in"] += record.bytes_in
+        return sums
 
     def connections(self) -> list[Record]:
         """Those there are, with the bytes so far."""
-        records = list(self._book.records.values())
-        for record in records:
-            record.bytes_out, record.bytes_in = self._desk.traffic.progress(record.token)
-        return records
+        self._desk.traffic.progress()
+        return list(self._book.records.values())
 
 
 def rules(settings: Settings) -> Any:
     """What the kernel decides without asking."""
-    from pyeno.redirect import Rules
-
     return Rules(
         skip_ports=settings.skip_ports,
         skip_networks=settings.skip_networks,
@@ -195,8 +196,6 @@ def rules(settings: Settings) -> Any:
 
 
 def _redirection(settings: Settings, near: Any, steered: Any) -> Any:
-    from pyeno.redirect import Redirection
-
     return Redirection(
         settings.cgroups,
         near=near,

@@ -2,15 +2,16 @@
 
 import select
 import socket
-from collections.abc import Callable
-from importlib import import_module
 from itertools import cycle
 from typing import Any, Protocol
 
 from pyeno.relay.copying import Copier
+from pyeno.relay.engine import Carried, Engine, available
 from pyeno.relay.loop import Loop
 from pyeno.relay.records import Book, Record
+from pyeno.relay.settings import CONNECTIONS_LIMIT
 from pyeno.sockets import Socket
+from pyeno.tcpcrypt.connection import Connection
 
 
 class Mover(Protocol):
@@ -19,17 +20,8 @@ class Mover(Protocol):
     def add(self, near: Any, far: Any, token: int) -> None: ...
     def fileno(self) -> int: ...
     def ended(self) -> list[Any]: ...
-    def progress(self, token: int) -> tuple[int, int]: ...
+    def connections(self) -> list[Carried]: ...
     def close(self) -> None: ...
-
-
-def _engine() -> Callable[[], Mover] | None:
-    """None where the compiled core is missing, or not wanted (PYENO_BACKEND=pure)."""
-    try:
-        made: Callable[[], Mover] = import_module("pyeno.relay.engine").Engine
-    except ImportError:
-        return None
-    return made
 
 
 class Traffic:
@@ -39,10 +31,9 @@ class Traffic:
         self._loop, self._book = loop, book
         self._copier: Copier | None = None
         self._movers: list[Mover] = []
-        create = _engine()
-        if create is not None:
+        if available():
             for _ in range(workers):
-                self._watched(create())
+                self._watched(Engine(connections_max=CONNECTIONS_LIMIT))
         self._turn = cycle(tuple(self._movers)) if self._movers else None
 
     def _watched(self, mover: Mover) -> None:
@@ -56,7 +47,9 @@ class Traffic:
 
     def _mover(self, far: Socket) -> Mover:
         link = far.link()
-        if self._turn is not None and (link is None or link.pump is not None):
+        # what the engine carries
+        compiled = link is None or isinstance(link.connection, Connection)
+        if self._turn is not None and compiled:
             return next(self._turn)
         if self._copier is None:
             self._copier = Copier()
@@ -69,10 +62,13 @@ class Traffic:
             if record is not None:
                 self._book.ended(record, end.end, end.errno, end.bytes_out, end.bytes_in)
 
-    def progress(self, token: int) -> tuple[int, int]:
-        """(bytes out, bytes in) so far."""
-        both = [mover.progress(token) for mover in self._movers]
-        return sum(out for out, _ in both), sum(into for _, into in both)
+    def progress(self) -> None:
+        """Bring the bytes of those there are up to date."""
+        for mover in self._movers:
+            for token, bytes_out, bytes_in in mover.connections():
+                record = self._book.records.get(token)
+                if record is not None:
+                    record.bytes_out, record.bytes_in = bytes_out, bytes_in
 
     def close(self) -> None:
         """Reset what is left."""
