@@ -32,8 +32,8 @@ class Record:
     """One connection, from the program's SYN, or the peer's, to its end."""
 
     __slots__ = (
-        "bytes_in", "bytes_out", "direction", "end", "errno", "error", "info", "local", "peer",
-        "program", "since", "state", "token",
+        "bytes_in", "bytes_out", "direction", "end", "errno", "error", "info", "local", "near",
+        "peer", "program", "since", "state", "token",
     )  # fmt: skip
 
     def __init__(
@@ -45,6 +45,8 @@ class Record:
         """the other host's end"""
         self.program = program
         """the program's end of its own connection; None until the relay has reached it"""
+        self.near: Address | None = None
+        """inbound: the relay's end of the program's connection"""
         self.local: Address | None = None
         """this host's end, towards the other host"""
         self.info: Info | None = None

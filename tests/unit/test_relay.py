@@ -6,6 +6,7 @@ Held SYNs are told by the test, and what the relay admits connects at once; what
 
 import contextlib
 import errno
+import gc
 import os
 import socket
 import struct
@@ -178,6 +179,7 @@ def closed_port() -> int:
 
 
 def descriptors() -> int:
+    gc.collect()  # of other tests
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
@@ -436,6 +438,20 @@ def test_inbound_plain_and_required(program: socket.socket) -> None:
             peer.recv(1)
         assert run.end().state == "refused"
         assert not run.kernel.reached
+
+
+@pytest.mark.usefixtures("without_eno")
+def test_inbound_required_on_a_port(program: socket.socket) -> None:
+    with running() as run:
+        port = steered(run)[1]
+        run.relay.reload(Settings(require_ports=[port], skip_ports=[9]))  # type: ignore[arg-type]
+        until(lambda: run.kernel.rules)
+        with (
+            pytest.raises(ConnectionResetError),  # perhaps in connect() already
+            socket.create_connection(steered(run), TIMEOUT) as peer,
+        ):
+            peer.recv(1)
+        assert "syn-ack-without-eno" in run.end().error and not run.kernel.reached
 
 
 def test_inbound_without_a_program(program: socket.socket) -> None:

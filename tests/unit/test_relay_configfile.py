@@ -67,6 +67,7 @@ def test_everything() -> None:
         networks = ["10.0.0.0/8", "::1/128"]
         [require]
         networks = ["192.0.2.7"]
+        ports = [25]
         [limits]
         connections_max = 5
         handshake_timeout = 2.5
@@ -95,7 +96,8 @@ def test_everything() -> None:
         config=config, cgroups=(ROOT / "system.slice/web.service", ROOT / "b"), fail="closed",
         outbound=False, inbound_ports=frozenset({80}), skip_ports=frozenset({22}),
         skip_networks=(ip_network("10.0.0.0/8"), ip_network("::1/128")),
-        require_networks=(ip_network("192.0.2.7/32"),), connections_max=5, workers=2,
+        require_networks=(ip_network("192.0.2.7/32"),), require_ports=frozenset({25}),
+        connections_max=5, workers=2,
     )  # fmt: skip
     assert service == ServiceSettings(
         drain_seconds=0, log_format="json", log_connections=False, errors_per_minute=0,
