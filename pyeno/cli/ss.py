@@ -95,8 +95,17 @@ def _words(connection: Connection) -> tuple[str, ...]:
         result.role.value if encrypted else "-",
         connection.session_id.hex()[:SESSION_ID_DIGITS] if connection.session_id else "-",
         ("yes" if result.resumed else "no") if encrypted else "-",
-        ", ".join(f"{holders.program(one.pid)} ({one.pid})" for one in connection.holders),
+        _programs(connection),
     )
+
+
+def _programs(connection: Connection) -> str:
+    """Who has it; of a relay's, whom it serves."""
+    having, served = (
+        ", ".join(f"{holders.program(one.pid)} ({one.pid})" for one in holding)
+        for holding in (connection.holders, connection.serves)
+    )
+    return f"{served} by {having}" if served else having
 
 
 def _eno(connection: Connection) -> str:

@@ -8,16 +8,15 @@ SIGTERM, SIGINT    no new connections; end once those there are have ended, or
 import contextlib
 import os
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from pyeno import namespaces
 from pyeno.errors import KernelError, PyenoError
 from pyeno.relay import configfile, control, metrics
 from pyeno.relay.configfile import Configuration
+from pyeno.relay.control_answers import answers
 from pyeno.relay.logs import Log
 from pyeno.relay.records import Record
 from pyeno.relay.relay import Relay
@@ -32,7 +31,6 @@ class Service:
     def __init__(self, path: Path, name: str | None = None) -> None:
         self.path = path
         self.name = name or path.stem
-        self.began = time.time()
         self._given = configfile.load(path)
         self._log = _log_of(self._given)
         self._relay = Relay(self._given.settings, self)
@@ -75,24 +73,10 @@ class Service:
     # -- questions -----------------------------------------------------------------
 
     def _answers(self) -> control.Answers:
-        return {"status": self._status, "connections": self._connections}
+        return answers(self._relay, lambda: self._given.settings, self._about)
 
-    def _status(self) -> dict[str, Any]:
-        settings = self._given.settings
-        return {
-            "name": self.name,
-            "pid": os.getpid(),
-            "config": str(self.path.absolute()),
-            "since": self.began,
-            "draining": self._draining,
-            "netns": namespaces.identity("/proc/self/ns/net")[1],
-            "cgroups": [str(path) for path in settings.cgroups],
-            "fail": settings.fail,
-            "counters": self._relay.counters(),
-        }
-
-    def _connections(self) -> list[dict[str, Any]]:
-        return [record.as_dict() for record in self._relay.connections()]
+    def _about(self) -> dict[str, Any]:
+        return {"config": str(self.path.absolute()), "draining": self._draining}
 
     def _metrics(self, given: Configuration) -> contextlib.AbstractContextManager[None]:
         return metrics.served(given.service.metrics, self._relay.counters)

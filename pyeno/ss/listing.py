@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from pyeno import kernel
 from pyeno.constants import ENO_GLT, Reason, State
-from pyeno.ss import holders, table
+from pyeno.ss import holders, relays, table
 from pyeno.ss.holders import Borrower, Holder
 from pyeno.ss.table import Row
 
@@ -24,6 +24,8 @@ class Connection(NamedTuple):
     """what a listener answers, most preferred first (section 4.5)"""
     holders: tuple[Holder, ...]
     """the processes that have it open"""
+    serves: tuple[Holder, ...] = ()
+    """a relay's connection: the processes of the program it is for"""
 
     @property
     def encrypted(self) -> bool:
@@ -51,11 +53,13 @@ class Connection(NamedTuple):
             "role": result.role.value if self.encrypted else None,
             "session_id": self.session_id.hex() if self.session_id else None,
             "resumed": self.encrypted and result.resumed,
-            "processes": [
-                {"pid": holder.pid, "program": holders.program(holder.pid)}
-                for holder in self.holders
-            ],
+            "processes": _named(self.holders),
+            "serves": _named(self.serves),
         }
+
+
+def _named(holding: tuple[Holder, ...]) -> list[dict[str, Any]]:
+    return [{"pid": one.pid, "program": holders.program(one.pid)} for one in holding]
 
 
 class Listing(NamedTuple):
@@ -72,16 +76,21 @@ def look(*, ports: Sequence[int] = ()) -> Listing:
     ``ports``: only those with one of these ports, at either end.  Unprivileged
     users can look at their own processes' sockets only.
     """
-    found = [row for row in table.rows() if row.inode and _has_port(row, ports)]
-    held = holders.find({row.inode for row in found})
+    rows = [row for row in table.rows() if row.inode]
+    found = [row for row in rows if _has_port(row, ports)]
+    serving = relays.serving(rows)
+    held = holders.find({row.inode for row in (*found, *serving.values())})
     connections, unseen = [], []
     with Borrower() as borrower:
         for row in found:
             connection = _ask(borrower, row, tuple(held[row.inode]))
-            if connection is not None:
-                connections.append(connection)
-            else:
+            if connection is None:
                 unseen.append(row.inode)
+                continue
+            program = serving.get((row.local, row.peer))
+            if program is not None:
+                connection = connection._replace(serves=tuple(held[program.inode]))
+            connections.append(connection)
     return Listing(connections, _still_there(unseen))
 
 

@@ -213,7 +213,7 @@ def test_as_json() -> None:
     told = connection(ESTABLISHED, session_id=SESSION_ID).as_dict()
     assert told == {
         "state": "ESTAB", "encrypted": True, "reason": None, "tep": "0x23", "role": "B",
-        "session_id": SESSION_ID.hex(), "resumed": True, "processes": [],
+        "session_id": SESSION_ID.hex(), "resumed": True, "processes": [], "serves": [],
     }  # fmt: skip
     told = connection(STRIPPED).as_dict()
     assert (told["reason"], told["tep"], told["role"]) == ("syn-ack-without-eno", None, None)
