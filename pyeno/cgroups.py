@@ -33,6 +33,7 @@ def home() -> Path:
 
 def create(purpose: str) -> Path:
     """A new one for this process; :class:`KernelError` says what mends it."""
+    mounts.ensure_cgroup2()
     path = home() / f"pyeno-{purpose}-{os.getpid()}"
     try:
         path.mkdir(exist_ok=True)

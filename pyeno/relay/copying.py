@@ -24,7 +24,8 @@ from pyeno.sockets.raw import descriptor
 PIECE = 1 << 16
 TURNS = 8
 """pieces in each direction before other connections have their turn"""
-NO_LINGER = struct.pack("ii", 0, 0)
+RESETS, ENDS = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
+"""SO_LINGER of 0 s: closing, also the kernel's when this process is killed, resets"""
 _IN, _OUT = select.EPOLLIN, select.EPOLLOUT
 _FAILED = select.EPOLLERR
 
@@ -41,8 +42,9 @@ class Copier:
         self._thread.start()
 
     def add(self, near: socket.socket, far: socket.socket, token: int) -> None:
-        """Take over both, non-blocking; ``near`` is to be reset when it is closed
-        (SO_LINGER of 0 s) for as long as its stream has not ended properly."""
+        """Take over both, which are as good as closed for the caller."""
+        for sock in (near, far):
+            _prepare(sock)
         self.copies[token] = copy = Copy(self, near, far, token)
         self.loop.soon(copy.begin)
 
@@ -206,7 +208,7 @@ class Copy:
         self._forget()
         for sock in (self._near, self._far):
             with contextlib.suppress(OSError):
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ENDS)
             sock.close()
         self._copier.tell(self._end("fin"))
 
@@ -228,5 +230,14 @@ def abort(sock: socket.socket) -> None:
         sock.abort()
         return
     with contextlib.suppress(OSError):
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESETS)
     sock.close()
+
+
+def _prepare(sock: socket.socket) -> None:
+    """As the engine does it: no delay added, urgent bytes are data like others, and a
+    process that is killed leaves resets behind."""
+    sock.setblocking(False)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESETS)

@@ -7,7 +7,6 @@ that it hands to an engine at once.
 
 import errno
 import socket
-import struct
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,8 +21,6 @@ _STREAM = int(socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
 _AT_ONCE = 64
 """connections accepted before others have their turn"""
 _GONE = (errno.ECONNABORTED, errno.EPROTO, errno.EPERM)
-RESETS = struct.pack("ii", 1, 0)
-"""SO_LINGER of 0 s: closing, also the kernel's when this process is killed, resets"""
 
 
 def opening(family: int, config: Config) -> Socket:
@@ -32,16 +29,8 @@ def opening(family: int, config: Config) -> Socket:
 
 
 def plain(family: int) -> socket.socket:
-    """One towards a program: data go at once, and a killed relay resets."""
-    return prepared(socket.socket(family, _STREAM))
-
-
-def prepared(sock: socket.socket) -> socket.socket:
-    """What a listener has of this, accepted sockets inherit."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESETS)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
-    return sock
+    """One towards a program."""
+    return socket.socket(family, _STREAM)
 
 
 def connect(sock: socket.socket, address: Any) -> int:
@@ -73,10 +62,8 @@ def accepted(listener: socket.socket) -> Iterator[tuple[int, Any]]:
 
 
 def adopted(listener: socket.socket, descriptor: int) -> socket.socket:
-    """A plain one that was accepted."""
-    sock = socket.socket(*kind_of(listener), descriptor)
-    sock.setblocking(False)
-    return sock
+    """A plain one that was accepted; who moves its data makes it non-blocking."""
+    return socket.socket(*kind_of(listener), descriptor)
 
 
 def adopted_eno(listener: Socket, descriptor: int, config: Config) -> Socket:
@@ -100,9 +87,7 @@ def settled(sock: Socket) -> Link | None:
     """
     sock._settle(connected=True, taking=True)
     link = sock.link()
-    if link is None:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESETS)
-    else:
+    if link is not None:
         link.leave_timer()
     return link
 

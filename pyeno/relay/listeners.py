@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from typing import TypeVar
 
 from pyeno.config import Config
-from pyeno.relay import far
+from pyeno.relay.copying import RESETS
 from pyeno.sockets import Socket, create_server
 
 BACKLOG = 4096
@@ -25,7 +25,10 @@ def near(stack: ExitStack) -> Both[socket.socket]:
     """For the programs' own connections."""
 
     def listen(family: int, host: str) -> socket.socket:
-        return socket.create_server((host, 0), family=family, backlog=BACKLOG)
+        listener = socket.create_server((host, 0), family=family, backlog=BACKLOG)
+        # inherited: what is closed before it was joined, the kernel of a killed relay resets
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESETS)
+        return listener
 
     return _both(stack, listen)
 
@@ -51,7 +54,6 @@ def _one(stack: ExitStack, listen: Callable[[int, str], S], family: int, host: s
         return None
     stack.enter_context(listener)
     listener.setblocking(False)
-    far.prepared(listener)
     return listener
 
 

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
+from pyeno import mounts
 from pyeno.errors import ConfigError, KernelError
 from pyeno.limits import raise_limit
 from pyeno.redirect import Redirection, Rules
@@ -65,6 +66,7 @@ class Relay:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             stack.callback(self._loop.close)
+            mounts.ensure_cgroup2()
             sweep()
             stack.enter_context(attached())
             self._open(stack)

@@ -54,9 +54,6 @@ def joined(encrypted: bool) -> Iterator[Joined]:
             far, peer = stack.enter_context(pair())
         else:
             far, peer = map(stack.enter_context, plain_pair())
-        near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESETS)
-        for sock in (near, far):
-            sock.setblocking(False)
         copier = stack.enter_context(Copier())
         copier.add(near, far, 7)
         yield Joined(copier, program, peer, near, far)
