@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from pyeno import mounts
 from pyeno.errors import KernelError, PyenoError
 from pyeno.relay import configfile, control, metrics
 from pyeno.relay.configfile import Configuration
@@ -31,6 +32,7 @@ class Service:
     def __init__(self, path: Path, name: str | None = None) -> None:
         self.path = path
         self.name = name or path.stem
+        mounts.ensure_cgroup2()
         self._given = configfile.load(path)
         self._log = _log_of(self._given)
         self._relay = Relay(self._given.settings, self)
