@@ -55,8 +55,8 @@ struct eno_origin {
 
 struct eno_verdict {
 	__u64 cookie;
-	struct eno_endpoint local; /* of the far connection */
-	__u32 error;		   /* 0: admitted */
+	struct eno_endpoint remote, local; /* of the far connection */
+	__u32 error, pad;		   /* 0: admitted */
 };
 
 enum { ENO_EVENT_HELD, ENO_EVENT_AGAIN, ENO_EVENT_GONE };
@@ -128,6 +128,18 @@ static __always_inline void eno_set_ipv4(struct eno_endpoint *e, __u32 address)
 	e->address[0] = e->address[1] = 0;
 	e->address[2] = bpf_htonl(0xffff);
 	e->address[3] = address;
+}
+
+static __always_inline void eno_name_source(struct bpf_sock *sk, struct eno_endpoint *e)
+{
+	ENO_READ_IPV4(ip4, sk->src_ip4);
+
+	e->port = bpf_htons(sk->src_port);
+	if (sk->family == ENO_AF_INET) {
+		eno_set_ipv4(e, ip4);
+		return;
+	}
+	ENO_READ_IPV6(e, sk->src_ip6);
 }
 
 static __always_inline int eno_is_ipv4(const struct eno_endpoint *e)

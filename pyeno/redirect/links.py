@@ -36,7 +36,8 @@ class Links:
         self._links: list[tuple[str, int]] = []
         self.pin = pin
         with self._stack, explaining("loading the programs that redirect", KERNEL_MIN):
-            self.cgroups = [self._directory(path) for path in cgroups]
+            self.paths = [mounts.cgroup_directory(str(path)) for path in cgroups]
+            self._cgroups = [self._stack.enter_context(_alone(path)) for path in self.paths]
             self._pin_directory = None if pin is None else self._stack.enter_context(owned(pin))
             self._load()
             self._stack = self._stack.pop_all()
@@ -44,10 +45,6 @@ class Links:
     def _keep(self, fd: int) -> int:
         self._stack.callback(os.close, fd)
         return fd
-
-    def _directory(self, path: Path) -> int:
-        where = mounts.cgroup_directory(str(path))
-        return self._stack.enter_context(_alone(where))
 
     def _load(self) -> None:
         kernel, which = self._kernel, self._kernel.REDIRECT
@@ -71,7 +68,7 @@ class Links:
             netns = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
             try:
                 for i, name in enumerate(self._kernel.program_names(self._kernel.REDIRECT)):
-                    for target in [netns] if name == _STEER else self.cgroups:
+                    for target in [netns] if name == _STEER else self._cgroups:
                         self._attach(i, name, target)
             except BaseException:
                 self._detach()
