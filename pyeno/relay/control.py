@@ -30,13 +30,13 @@ Answers = Mapping[str, Callable[[], Any]]
 
 
 @contextlib.contextmanager
-def answering(name: str, answers: Answers, directory: Path = DIRECTORY) -> Iterator[Path]:
+def answering(name: str, answers: Answers, directory: Path | None = None) -> Iterator[Path]:
     """Answer questions, in a thread, under that name.
 
     Raises KernelError if a relay of that name runs already, or the directory cannot
     be written.
     """
-    path = directory / f"{name}.sock"
+    path = (directory or DIRECTORY) / f"{name}.sock"
     with _listening(path) as listener:
         thread = threading.Thread(
             target=_serve, args=(listener, answers), name="pyeno-control", daemon=True
@@ -148,10 +148,10 @@ class Answer(NamedTuple):
     error: str = ""
 
 
-def ask(question: str, directory: Path = DIRECTORY) -> list[Answer]:
+def ask(question: str, directory: Path | None = None) -> list[Answer]:
     """Ask every relay that runs; sockets of killed ones are removed."""
     found = []
-    for path in sorted(directory.glob("*.sock")):
+    for path in sorted((directory or DIRECTORY).glob("*.sock")):
         try:
             found.append(Answer(path.stem, _ask(path, question)))
         except ConnectionRefusedError:

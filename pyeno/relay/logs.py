@@ -45,9 +45,9 @@ class Log:
 
     def __init__(
         self, form: str = "text", *, connections: bool = True, errors_per_minute: int = 60,
-        descriptor: int = STDERR,
+        descriptor: int | None = None,
     ) -> None:  # fmt: skip
-        self._descriptor = descriptor
+        self._descriptor = STDERR if descriptor is None else descriptor
         self._minute = 0.0
         self._errors = self._unsaid = 0
         self.change(form, connections=connections, errors_per_minute=errors_per_minute)

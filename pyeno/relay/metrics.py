@@ -50,13 +50,19 @@ def families(counters: Mapping[str, Any]) -> "Iterator[Metric]":
         yield CounterMetricFamily(f"pyeno_relay_{name}", what, value=counters[name])
 
 
-class _Collector:
+class Collector:
+    """What prometheus_client asks for each scrape."""
+
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
+        self._bytes = {"bytes_in": 0, "bytes_out": 0}
 
     def collect(self) -> "Iterator[Metric]":
-        """Asked by prometheus_client for each scrape."""
-        return families(self._counters())
+        """A connection that ends just now may be missed, which would look like a relay
+        that began anew."""
+        now = self._counters()
+        self._bytes = {way: max(least, now[way]) for way, least in self._bytes.items()}
+        return families(now | self._bytes)
 
 
 @contextlib.contextmanager
@@ -72,7 +78,7 @@ def served(address: str | None, counters: Counters) -> Iterator[None]:
 
     host, port = endpoint(address)
     registry = CollectorRegistry()
-    registry.register(_Collector(counters))
+    registry.register(Collector(counters))
     try:
         server, thread = start_http_server(port, host, registry)
     except OSError as error:

@@ -6,15 +6,16 @@ import time
 
 
 def notify(*words: str) -> bool:
-    """Send ``READY=1`` and the like; False where nobody asked to be told."""
+    """Send ``READY=1`` and the like; False if nobody was told."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return False
     name = "\0" + address[1:] if address.startswith("@") else address
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+        sock.setblocking(False)
         try:
             sock.sendto("\n".join(words).encode(), name)
-        except OSError:  # the manager has gone: nobody to tell
+        except OSError:  # the manager has gone, or does not listen: connections matter more
             return False
     return True
 

@@ -104,3 +104,13 @@ def test_notify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             assert manager.recv(999) == b"READY=1\nSTATUS=well"
             assert manager.recv(999).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
     assert not notify("READY=1")  # gone
+
+
+def test_a_manager_that_does_not_listen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for it."""
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "n"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "n"))
+        assert any(not notify("READY=1") for _ in range(10_000))
