@@ -63,7 +63,7 @@ static __always_inline int eno_divert(struct bpf_sock_addr *ctx, const struct en
 {
 	int near = eno_is_ipv4(to) ? ENO_NEAR : ENO_NEAR + 1;
 
-	if (!eno_is_wanted(ctx, rules, to) || !rules->listening[near].port)
+	if (!eno_is_wanted(ctx, rules, to) || !eno_has(rules, near))
 		return ENO_DIRECT;
 	/* A dead relay owns nothing: its number may be another process's by now. */
 	if (!eno_listens(near))
@@ -121,6 +121,7 @@ static __always_inline int eno_on_connect6(struct bpf_sock_addr *ctx)
 {
 	const struct eno_rules *rules = eno_get_rules();
 	struct eno_endpoint to = { .port = ctx->user_port };
+	const struct eno_endpoint *four, *six;
 	int near;
 
 	eno_read_ip6(ctx, &to);
@@ -129,7 +130,12 @@ static __always_inline int eno_on_connect6(struct bpf_sock_addr *ctx)
 	near = eno_divert(ctx, rules, &to);
 	if (near < 0)
 		return eno_leave(ctx, near);
-	eno_write_ip6(ctx, &rules->listening[near == ENO_NEAR ? ENO_NEAR : ENO_NEAR + 1]);
+	/* Without CAP_PERFMON the verifier allows no index into a map's value. */
+	four = &rules->listening[ENO_NEAR];
+	six = &rules->listening[ENO_NEAR + 1];
+	ENO_KEEP(four);
+	ENO_KEEP(six);
+	eno_write_ip6(ctx, near == ENO_NEAR ? four : six);
 	return ENO_ALLOW;
 }
 

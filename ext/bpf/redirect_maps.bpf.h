@@ -77,7 +77,8 @@ struct eno_rules {
 	struct eno_endpoint listening[ENO_LISTENING_MAX]; /* port 0: none */
 	__u8 closed;					  /* without a relay, refuse */
 	__u8 every_port; /* inbound; otherwise only those of ports */
-	__u8 pad[6];
+	__u8 present;	 /* bit n: there is listening[n] */
+	__u8 pad[5];
 	__u8 skipped[ENO_PORTS_LEN], ports[ENO_PORTS_LEN];
 };
 
@@ -151,6 +152,11 @@ static __always_inline int eno_is_any(const struct eno_endpoint *e)
 {
 	return !(e->address[0] | e->address[1] | e->address[3]) &&
 	       (!e->address[2] || e->address[2] == bpf_htonl(0xffff));
+}
+
+static __always_inline int eno_has(const struct eno_rules *rules, __u32 which)
+{
+	return rules->present >> which & 1;
 }
 
 static __always_inline int eno_same_address(const struct eno_endpoint *a,

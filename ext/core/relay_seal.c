@@ -13,12 +13,16 @@ struct batch {
 	size_t asked, got;
 };
 
-enum { HEAD = FRAME_HEADER_LEN + FLAGS_LEN };
+enum {
+	HEAD = FRAME_HEADER_LEN + FLAGS_LEN,
+	/* no small frame behind the large ones */
+	DATA_MOST = BATCH_FRAMES * FRAME_DATA_MAX,
+};
 
 /* Where the data of the next frames belong, so that they are sealed in place. */
-static void batch_plan(struct batch *b, const struct sealer *s, size_t limit)
+static void batch_plan(struct batch *b, const struct sealer *s, size_t room)
 {
-	size_t written = 0;
+	size_t limit = room < DATA_MOST ? room : DATA_MOST, written = 0;
 
 	for (b->count = 0, b->asked = 0; b->count < SLOTS && b->asked < limit; b->count++) {
 		size_t chunk = sealer_limit(s, written, NO_URGENT);
@@ -37,7 +41,7 @@ static int near_ended(struct side *near)
 {
 	char byte;
 
-	return near->hup && recv(near->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+	return near->doubt && recv(near->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
 /* What the program has sent; -1: its connection is lost. */
@@ -57,7 +61,7 @@ static int batch_read(struct batch *b, struct pair *p)
 		p->near.over = 1;
 	else if ((size_t)n < b->asked) {
 		p->near.over = near_ended(&p->near) != 0;
-		p->near.readable = p->near.hup; /* else the next event tells */
+		p->near.readable = p->near.doubt; /* else the next event tells */
 	}
 	b->got = n > 0 ? (size_t)n : 0;
 	return 0;

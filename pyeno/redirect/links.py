@@ -34,11 +34,13 @@ class Links:
         self._kernel = native()
         self._stack = ExitStack()
         self._links: list[tuple[str, int]] = []
+        self._pins: list[Path] = []
         self.pin = pin
         with self._stack, explaining("loading the programs that redirect", KERNEL_MIN):
             self.paths = [mounts.cgroup_directory(str(path)) for path in cgroups]
             self._cgroups = [self._stack.enter_context(_alone(path)) for path in self.paths]
-            self._pin_directory = None if pin is None else self._stack.enter_context(owned(pin))
+            if pin is not None:
+                self._stack.enter_context(owned(pin))
             self._load()
             self._stack = self._stack.pop_all()
 
@@ -70,13 +72,13 @@ class Links:
                 for i, name in enumerate(self._kernel.program_names(self._kernel.REDIRECT)):
                     for target in [netns] if name == _STEER else self._cgroups:
                         self._attach(i, name, target)
+                if self.pin is not None:
+                    self._pin_links(self.pin)
             except BaseException:
                 self._detach()
                 raise
             finally:
                 os.close(netns)
-            if self.pin is not None:
-                self._pin_links(self.pin)
 
     def _attach(self, index: int, name: str, target: int) -> None:
         which = self._kernel.REDIRECT
@@ -87,23 +89,24 @@ class Links:
         """Ours first, then those of a dead owner go: at no moment is there nothing."""
         before = list(pin.iterdir())
         ours = secrets.token_hex(4)
-        try:
-            for number, (name, link) in enumerate(self._links):
-                if name in _LEFT_BEHIND:
-                    self._kernel.pin(link, pin / f"{ours}-{number:03}-{name}")
-        except BaseException:
-            for entry in pin.glob(f"{ours}-*"):
-                entry.unlink()
-            self._detach()
-            raise
+        for number, (name, link) in enumerate(self._links):
+            if name in _LEFT_BEHIND:
+                path = pin / f"{ours}-{number:03}-{name}"
+                self._kernel.pin(link, path)
+                self._pins.append(path)
         _drop(self._kernel, before)
 
     def _detach(self) -> None:
         """What diverts first: nothing is diverted that could not be held."""
+        self._unpin()
         while self._links:
             link = self._links.pop()[1]
             self._kernel.detach_link(link)
             os.close(link)
+
+    def _unpin(self) -> None:
+        while self._pins:
+            self._pins.pop().unlink()
 
     def release(self) -> None:
         """Detach, and unpin, what diverts; the others still serve what was diverted."""
@@ -114,14 +117,9 @@ class Links:
             os.close(entry[1])
 
     def close(self) -> None:
-        """Detach at once, and unpin."""
+        """Detach at once, and unpin; what a dead owner pinned is not ours."""
         self._detach()
-        self._unpin()
         self._stack.close()
-
-    def _unpin(self) -> None:
-        if self.pin is not None and self.pin.is_dir():
-            _drop(self._kernel, list(self.pin.iterdir()))
 
 
 def _drop(kernel: Any, entries: list[Path]) -> None:

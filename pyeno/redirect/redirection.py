@@ -93,8 +93,10 @@ class Redirection:
             self._stack = stack.pop_all()
 
     def _fill(self, sockets: Sequence[socket.socket | None], rules: Rules) -> None:
+        self._present = 0
         for index, sock in enumerate(sockets):
             if sock is not None:
+                self._present |= 1 << index
                 fd = layout.SOCKET.pack(sock.fileno())
                 self._links.maps["eno_listening"].put(layout.WORD.pack(index), fd)
         self.exempt(os.getpid())
@@ -144,6 +146,7 @@ class Redirection:
             self._places,
             self._links.pin is not None,
             rules.inbound_ports is None,
+            self._present,
             layout.ports(rules.skip_ports),
             layout.ports(rules.inbound_ports or ()),
         )

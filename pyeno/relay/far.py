@@ -18,6 +18,8 @@ from pyeno.sockets.raw import BaseSocket, kind_of
 _connect_ex = BaseSocket.connect_ex  # type: ignore[attr-defined]
 _accept = BaseSocket._accept  # type: ignore[attr-defined]
 _STREAM = int(socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+_BIND_ADDRESS_NO_PORT = 24
+"""of <linux/in.h>: the port is chosen by connect(2), where more are free"""
 _AT_ONCE = 64
 """connections accepted before others have their turn"""
 _GONE = (errno.ECONNABORTED, errno.EPROTO, errno.EPERM)
@@ -26,6 +28,14 @@ _GONE = (errno.ECONNABORTED, errno.EPROTO, errno.EPERM)
 def opening(family: int, config: Config) -> Socket:
     """One to connect with."""
     return Socket(family, _STREAM, config=config)
+
+
+def bind(sock: Socket, host: str) -> None:
+    """Connect from this address, if a program chose it: towards a near listener all others
+    come from loopback."""
+    if not host.startswith("127.") and host != "::1":
+        sock.setsockopt(socket.SOL_IP, _BIND_ADDRESS_NO_PORT, 1)
+        sock.bind((host, 0))
 
 
 def plain(family: int) -> socket.socket:

@@ -148,7 +148,12 @@ class Outbound:
             self.desk.crowded()
             return
         self._under_way[program] = departure = Departure(self, held, sock, record)
-        departure.connect()
+        try:
+            far.bind(sock, program[0])
+        except OSError as error:
+            departure.fail(error)
+        else:
+            departure.connect()
 
     # -- the programs' own connections -----------------------------------------
 

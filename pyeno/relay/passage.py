@@ -48,9 +48,11 @@ class Passage(ABC):
 
     def settle(self) -> None:
         """It is connected: what became of ENO.  Raises as :func:`far.settled`."""
-        self.link = far.settled(self.far)
+        try:
+            self.link = far.settled(self.far)
+        finally:
+            self.record.info = self.far.eno
         self.keyed = self.link is None
-        self.record.info = self.far.eno
 
     def agree(self, _: int = 0) -> None:
         """Take the key exchange as far as it goes now; at once for a resumed session."""
@@ -90,7 +92,10 @@ class Passage(ABC):
     def join(self) -> None:
         """Leave it to those who move data."""
         assert self.near is not None
-        self.desk.traffic.join(self.near, self.far, self.record)
+        try:
+            self.desk.traffic.join(self.near, self.far, self.record)
+        except (OSError, PyenoError) as error:  # no descriptor, or the peer is gone
+            self.fail(error)
 
     def drop(self) -> None:
         """Reset both sides."""

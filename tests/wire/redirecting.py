@@ -37,7 +37,9 @@ for line in sys.stdin:
         except SyntaxError:
             what = compile(code, "told", "exec")
         answer = eval(what, names)
-        if not isinstance(answer, (int, str, bytes, tuple, list)):
+        try:
+            ast.literal_eval(repr(answer))
+        except (SyntaxError, ValueError):
             answer = None
         print(repr(answer), flush=True)
     except OSError as error:
@@ -109,9 +111,10 @@ class Relay:
         *,
         rules: Rules | None = None,
         pin: Path | None = None,
+        steered: socket.socket | None = None,
     ) -> None:
         self.near = listen(namespace, "127.0.0.1"), listen(namespace, "::1")
-        self.steered = listen(namespace, "0.0.0.0"), listen(namespace, "::")
+        self.steered = steered or listen(namespace, "0.0.0.0"), listen(namespace, "::")
         self.waiting: list[Held] = []
 
         def made() -> Redirection:
