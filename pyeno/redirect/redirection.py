@@ -23,7 +23,7 @@ from pyeno.redirect import layout, links, listeners, packet
 from pyeno.redirect.layout import Address, Event
 from pyeno.redirect.listeners import Pair
 from pyeno.redirect.listening import Listening, any_like
-from pyeno.redirect.rules import Rules
+from pyeno.redirect.rules import NETWORKS_MAX, Rules
 
 _BATCH = 256
 _FIRST = layout.WORD.pack(0)
@@ -139,6 +139,10 @@ class Redirection:
         """What is redirected from now on; connections that stand stay as they are."""
         skipped = self._links.maps["eno_skipped"]
         wanted = set(rules.prefixes())
+        if len(wanted | self._prefixes) > NETWORKS_MAX:  # no room for both at a time
+            for prefix in self._prefixes - wanted:
+                skipped.drop(prefix)
+            self._prefixes &= wanted
         for prefix in wanted - self._prefixes:
             skipped.put(prefix, layout.WORD.pack(1))
         value = layout.RULES.pack(

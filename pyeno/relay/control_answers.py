@@ -1,12 +1,14 @@
 """What a relay answers: to ``pyeno status``, and to ``pyeno ss``."""
 
+import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pyeno import namespaces
-from pyeno.relay.control import Answers
+from pyeno.errors import KernelError
+from pyeno.relay.control import Answers, answering
 from pyeno.relay.relay import Relay
 from pyeno.relay.settings import Settings
 
@@ -38,3 +40,13 @@ def answers(
         return {"netns": namespaces.identity("/proc/self/ns/net"), "ends": ends}
 
     return {"status": status, "programs": programs}
+
+
+@contextlib.contextmanager
+def announced(relay: Relay, settings: Settings) -> Iterator[None]:
+    """Let others know of a relay without a name, if /run/pyeno can be written to."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(KernelError):
+            told = answers(relay, lambda: settings, dict)
+            stack.enter_context(answering(f"run-{os.getpid()}", told))
+        yield

@@ -152,14 +152,14 @@ class Relay:
                     f"{name}: {getattr(settings, name)!r}; a relay that runs has "
                     f"{getattr(self._settings, name)!r}: stop it and start another one"
                 )
-        self._loop.soon(partial(self._reload, settings))
+        self._loop.soon(partial(self._reload, settings, rules(settings)))
 
-    def _reload(self, settings: Settings) -> None:
+    def _reload(self, settings: Settings, wanted: Rules) -> None:
         if settings.config != self._settings.config:
             for listener in existing(self._steered):
                 with contextlib.suppress(KernelError):  # its TEPs stay, before Linux 6.12
                     far.reconfigure(listener, settings.config)
-        self._desk.redirection.set_rules(rules(settings))
+        self._desk.redirection.set_rules(wanted)
         self._desk.settings = self._settings = settings
 
     def drain(self) -> None:
@@ -186,7 +186,7 @@ class Relay:
         return list(self._book.records.values())
 
 
-def rules(settings: Settings) -> Any:
+def rules(settings: Settings) -> Rules:
     """What the kernel decides without asking."""
     return Rules(
         skip_ports=settings.skip_ports,

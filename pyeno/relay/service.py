@@ -23,6 +23,7 @@ from pyeno.relay.records import Record
 from pyeno.relay.relay import Relay
 from pyeno.relay.service_notify import notify, reloading
 
+PINS = Path("/sys/fs/bpf")
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -33,11 +34,17 @@ class Service:
         self.path = path
         self.name = name or path.stem
         mounts.ensure_cgroup2()
-        self._given = configfile.load(path)
+        self._given = self._load()
         self._log = _log_of(self._given)
         self._relay = Relay(self._given.settings, self)
         self._draining = False
         self._scraped = contextlib.ExitStack()
+
+    def _load(self) -> Configuration:
+        given = configfile.load(self.path)
+        # its own: two relays that fail closed do not share one
+        pin = PINS / f"pyeno-service-{self.name}"
+        return given._replace(settings=given.settings.but(pin=pin))
 
     def run(self) -> None:
         """Serve until told to end.
@@ -101,7 +108,7 @@ class Service:
     def _reload(self, _: int, __: FrameType | None) -> None:
         reloading()
         try:
-            self._take(configfile.load(self.path))
+            self._take(self._load())
         except (PyenoError, OSError) as error:
             what = error.strerror if isinstance(error, KernelError) else str(error)
             self._log.say("reload-refused", error=what)

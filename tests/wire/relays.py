@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from pyeno.relay import control
 _numbers = itertools.count()
 _INTO = 'echo 0 >"$1/cgroup.procs" && shift && exec "$@"'
 # back to where cgroup2 and bpffs are: `ip netns exec` hides them
-_OUR_MOUNTS = ["nsenter", "-t", str(os.getpid()), "-m"]
+OUR_MOUNTS = ["nsenter", "-t", str(os.getpid()), "-m"]
 
 SERVER = """
 import socket, sys, threading
@@ -74,9 +74,11 @@ def toml(value: Any) -> str:
 class Service(Command):
     """`pyeno relay --config`, once it is ready; ``reports`` are its log."""
 
-    def __init__(self, namespace: Namespace, path: Path, *more: str) -> None:
+    def __init__(
+        self, namespace: Namespace, path: Path, *more: str, before: Sequence[str] = ()
+    ) -> None:
         words = ("relay", "--config", str(path), *more)
-        super().__init__(namespace, *words, before=_OUR_MOUNTS)
+        super().__init__(namespace, *words, before=[*OUR_MOUNTS, *before])
         self.path = path
         try:
             self.wait(lambda: self.events("began") or self.process.poll() is not None)

@@ -3,6 +3,8 @@
 import itertools
 import json
 import signal
+import socket
+import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -13,7 +15,9 @@ from typing import Any
 import pytest
 from wire.netns import Wire
 from wire.programs import Command
-from wire.relays import CLIENT, Service, Side
+from wire.relays import CLIENT, OUR_MOUNTS, Service, Side
+
+from pyeno.relay import control
 
 pytestmark = pytest.mark.wire
 
@@ -261,3 +265,66 @@ def test_metrics(wire: Wire, sides: tuple[Side, Side]) -> None:
         relay.event("reloaded")
         with pytest.raises(OSError, match="refused"):
             wire.a.inside(lambda: scrape("127.0.0.1"))
+
+
+def test_one_command_too(wire: Wire, sides: tuple[Side, Side]) -> None:
+    """`pyeno run`'s relay is known to `pyeno status` and `pyeno ss` as well."""
+    (a, b), port = sides, next(_ports)
+    b.server(wire.b.ip4, port)
+    words = ["run", "--", sys.executable, "-I", "-c", CLIENT, wire.b.ip4, port]
+    with b.relay(), Command(wire.a, *words, before=OUR_MOUNTS) as command:
+        command.type(b"hello\n")
+        command.wait(lambda: b"HELLO" in command.output, "answer")
+        (one,) = shown(a, port)
+        (told,) = [t for t in control.ask("status") if t.name.startswith("run-")]
+        assert one["tep"] == "0x23" and one["role"] == "A"
+        assert [who["pid"] for who in one["processes"]] == [told.value["pid"]]
+        assert [who["pid"] for who in one["serves"]] == [command.process.pid]
+        assert told.value["counters"]["encrypted"] == 1
+        command.type(b"", end=True)
+        assert command.ended() == 0, command
+
+
+def test_tells_its_manager(sides: tuple[Side, Side]) -> None:
+    """sd_notify(3): ready, reloaded, stopping."""
+    a, _ = sides
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(a.files / "notify"))
+        manager.settimeout(8)
+        environment = f"NOTIFY_SOCKET={a.files / 'notify'}"
+        with Service(a.namespace, a.config(), before=["env", environment]) as relay:
+            heard = manager.recv(999).decode()
+            assert heard == f"READY=1\nSTATUS=Serving {a.cgroup}"
+            relay.signal(signal.SIGHUP)
+            assert manager.recv(999).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+            assert manager.recv(999).startswith(b"READY=1\n")
+            assert relay.end() == 0
+            assert manager.recv(999) == b"STOPPING=1"
+
+
+@pytest.mark.parametrize("lack", ["bpf", "net_admin", "net_raw"])
+def test_without_a_capability(sides: tuple[Side, Side], lack: str) -> None:
+    """One line, and nothing half-attached: the next one, with all of them, begins."""
+    a, _ = sides
+    rest = "bpf,net_admin,net_raw".replace(lack, "dac_override").split(",")
+    bounded = "-all," + ",".join(f"+{name}" for name in rest)
+    before = ["setpriv", f"--bounding-set={bounded}", f"--inh-caps={bounded}"]
+    with Service(a.namespace, a.config(), before=before) as relay:
+        assert relay.ended() == 1
+        (said,) = relay.complaints
+        assert said.startswith("pyeno relay: ") and "root" in said, said
+    with a.relay() as relay:
+        assert relay.end() == 0
+
+
+def test_a_bad_file(sides: tuple[Side, Side]) -> None:
+    a, _ = sides
+    path = a.config(skip={"prots": [1]})
+    for more in ((), ("--check",)):
+        with Service(a.namespace, path, *more) as relay:
+            assert relay.ended() == 2
+            says = f"pyeno relay: {path}:3: skip.prots: unknown key; did you mean skip.ports?"
+            assert relay.complaints == [says]
+    a.config()
+    with Service(a.namespace, path, "--check") as relay:
+        assert relay.ended() == 0 and not relay.reports
