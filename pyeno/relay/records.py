@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from typing import Any, Literal, NamedTuple, Protocol
 
+from pyeno.addresses import peer_name
 from pyeno.errors import NotEncryptedError
 from pyeno.sockets import Info
 
@@ -22,10 +23,7 @@ class Kind(NamedTuple):
 
 def address_text(address: Address | None) -> str | None:
     """``HOST:PORT``, or ``[HOST]:PORT`` for IPv6."""
-    if address is None:
-        return None
-    host, port = address[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return None if address is None else peer_name(address)
 
 
 class Record:

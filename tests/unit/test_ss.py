@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 
 from pyeno import kernel, namespaces
+from pyeno.addresses import peer_name
 from pyeno.cli import main
 from pyeno.cli.ss import HEAD, lines
 from pyeno.constants import Reason, Role, State
 from pyeno.errors import KernelError
-from pyeno.ss import Connection, holders, listing, look, table
+from pyeno.relay import control
+from pyeno.relay.control import Answer
+from pyeno.ss import Connection, holders, listing, look, relays, table
 from pyeno.ss.holders import Borrower, Holder
 from pyeno.ss.table import Row
 
@@ -174,6 +177,58 @@ def test_session_id_comes_with_the_keys(
     monkeypatch.setattr(kernel, "session_id", lambda _: SESSION_ID)
     found, _ = look(ports=[ends[0].getsockname()[1]])
     assert {one.session_id for one in found} == {SESSION_ID}
+
+
+# -- relays ------------------------------------------------------------------------
+
+
+def test_whom_a_relay_serves(
+    ends: tuple[socket.socket, socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Outbound by the program's own address; inbound, where programs share one, by both
+    ends; not in another network namespace."""
+    listener, opened, accepted = ends
+    here, one, two = namespaces.identity(), opened.getsockname(), listener.getsockname()
+    inodes = {sock: os.fstat(sock.fileno()).st_ino for sock in ends}
+    far = ("192.0.2.1", 40001), ("192.0.2.2", 7000)
+    for program, near, wanted in (
+        (one, None, opened),
+        (two, one, accepted),
+        (("192.0.2.9", 9), None, None),
+        (two, ("192.0.2.9", 9), None),
+    ):
+        told = {"netns": here, "ends": [(*far, program, near)]}
+        answers = [
+            Answer("one", json.loads(json.dumps(told))),
+            Answer("two", json.loads(json.dumps(told | {"netns": (0, 0)}))),
+            Answer("three", None, "Permission denied"),
+        ]
+        monkeypatch.setattr(control, "ask", lambda _, answers=answers: answers)
+        found = relays.serving(table.rows())
+        assert {key: row.inode for key, row in found.items()} == (
+            {far: inodes[wanted]} if wanted else {}
+        )
+
+
+def test_a_relays_connection_names_the_program(
+    ends: tuple[socket.socket, socket.socket, socket.socket],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Here the opened socket plays the relay's, and the accepted one the program's."""
+    listener, opened, accepted = ends
+    rows = {(row.local, row.peer): row for row in table.rows()}
+    behind = rows[accepted.getsockname(), accepted.getpeername()]
+    serving = {(opened.getsockname(), opened.getpeername()): behind}
+    monkeypatch.setattr(relays, "serving", lambda _: serving)
+    monkeypatch.setattr(kernel, "result", lambda _: STRIPPED)
+    port = listener.getsockname()[1]
+    served = {one["local"]: one["serves"] for one in listed(capsys, port)}
+    me = {"pid": os.getpid(), "program": holders.program(os.getpid())}
+    assert served[peer_name(opened.getsockname())] == [me]
+    assert served[peer_name(accepted.getsockname())] == []
+    assert main(["ss", str(port)]) == 0
+    assert f"{me['program']} ({me['pid']}) by {me['program']} (" in capsys.readouterr().out
 
 
 # -- what is shown -------------------------------------------------------------------
