@@ -76,19 +76,26 @@ static void step_out(struct relay *r, struct pair *p)
 		pair_splice(r, p, 1);
 }
 
+/* Both streams ended as they should.  A peer that has closed answers our FINp by RST, which
+ * says nothing any more. */
+static int both_done(const struct pair *p)
+{
+	return p->out.done && p->in.done;
+}
+
 /* A few steps of both directions. */
 static void pair_turn(struct relay *r, struct pair *p)
 {
-	for (int n = TURN; n && !p->end && in_ready(p); n--)
+	for (int n = TURN; n && !p->end && in_ready(p) && !both_done(p); n--)
 		step_in(r, p);
 	for (int n = TURN; n && !p->end && out_ready(p); n--)
 		step_out(r, p);
 	if (p->end)
 		return;
-	if (p->far.error && (p->in.done || p->far.over))
-		pair_fail(r, p, RELAY_RESET, p->far.error);
-	else if (p->out.done && p->in.done)
+	if (both_done(p))
 		pair_finish(r, p);
+	else if (p->far.error && (p->in.done || p->far.over))
+		pair_fail(r, p, RELAY_RESET, p->far.error);
 	else if (in_ready(p) || out_ready(p))
 		pair_queue(r, p);
 }

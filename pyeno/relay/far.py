@@ -20,7 +20,7 @@ _accept = BaseSocket._accept  # type: ignore[attr-defined]
 _STREAM = int(socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
 _BIND_ADDRESS_NO_PORT = 24
 """of <linux/in.h>: the port is chosen by connect(2), where more are free"""
-_AT_ONCE = 64
+AT_ONCE = 64
 """connections accepted before others have their turn"""
 _GONE = (errno.ECONNABORTED, errno.EPROTO, errno.EPERM)
 
@@ -57,9 +57,9 @@ def connect(sock: socket.socket, address: Any) -> int:
     return errno.EINPROGRESS if code == errno.EALREADY else code
 
 
-def accepted(listener: socket.socket) -> Iterator[tuple[int, Any]]:
-    """(descriptor, address) of those who wait, up to a number; OSError: EMFILE and such."""
-    for _ in range(_AT_ONCE):
+def accepted(listener: socket.socket, most: int = AT_ONCE) -> Iterator[tuple[int, Any]]:
+    """(descriptor, address) of those who wait; OSError: EMFILE and such."""
+    for _ in range(most):
         try:
             descriptor, address = _accept(listener)
         except BlockingIOError:
@@ -97,8 +97,8 @@ def settled(sock: Socket) -> Link | None:
     """
     sock._settle(connected=True, taking=True)
     link = sock.link()
-    if link is not None:
-        link.leave_timer()
+    if link is not None and sock.config.keepalive is not None:
+        link.leave_timer()  # the engine asks
     return link
 
 
