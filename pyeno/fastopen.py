@@ -4,17 +4,16 @@ What the BPF programs cannot ask by themselves, to discard the data of SYN+ENO s
 (RFC 8547 section 4.7); later changes they see.
 """
 
-import ctypes
-import os
 import threading
 from pathlib import Path
 from typing import Final
 
+from pyeno import namespaces
+
 # passive opens (0x2), without the socket option TCP_FASTOPEN (0x400)
 _FOR_ALL: Final = 0x402
-_CLONE_NEWNET: Final = 0x40000000
 SYSCTL: Final = Path("/proc/sys/net/ipv4/tcp_fastopen")
-PLACES: Final = (("/proc", "[0-9]*/ns/net"), ("/run/netns", "*"))
+PLACES: Final = (("/proc", "[0-9]*/ns/net"), (namespaces.NAMED, "*"))
 
 
 def for_all_listeners() -> bool:
@@ -39,12 +38,12 @@ def _here() -> bool:
 
 def _others() -> list[str]:
     """A path to every network namespace but this process's own."""
-    seen = {_identity("/proc/self/ns/net")}
+    seen = {namespaces.identity("/proc/self/ns/net")}
     paths = []
     for place, pattern in PLACES:
         for path in map(str, Path(place).glob(pattern)):
             try:
-                identity = _identity(path)
+                identity = namespaces.identity(path)
             except FileNotFoundError:
                 continue  # that process has ended
             if identity not in seen:
@@ -53,20 +52,9 @@ def _others() -> list[str]:
     return paths
 
 
-def _identity(path: str) -> tuple[int, int]:
-    status = Path(path).stat()
-    return status.st_dev, status.st_ino
-
-
 def _in(path: str) -> bool:
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        namespaces.enter(path)
     except FileNotFoundError:
         return False
-    try:
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.setns(descriptor, _CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), f"setns to {path}")
-        return _here()
-    finally:
-        os.close(descriptor)
+    return _here()

@@ -5,7 +5,6 @@ already; only the ends that use pyeno enter it, so that plain TCP and TLS are
 what they are without pyeno.
 """
 
-import ctypes
 import os
 import signal
 from collections.abc import Iterator
@@ -13,9 +12,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from pyeno import namespaces
 from pyeno.demo.hosts import Attachment, Hosts
 
-_CLONE_NEWNET = 0x40000000
 LOOPBACK = "127.0.0.1"
 
 
@@ -37,7 +36,7 @@ class Place(NamedTuple):
         if eno and self.cgroup is not None:
             (self.cgroup / "cgroup.procs").write_text("0")
         if namespace is not None:
-            _enter_namespace(Path("/run/netns") / namespace)
+            namespaces.enter(namespaces.NAMED / namespace)
 
 
 @contextmanager
@@ -61,15 +60,3 @@ def _emptied(cgroup: Path | None) -> Iterator[None]:
             for pid in map(int, (cgroup / "cgroup.procs").read_text().split()):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-
-
-def _enter_namespace(path: Path) -> None:
-    # os.setns is of Python 3.12
-    libc = ctypes.CDLL(None, use_errno=True)
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        if libc.setns(descriptor, _CLONE_NEWNET):
-            code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code), str(path))
-    finally:
-        os.close(descriptor)

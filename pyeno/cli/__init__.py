@@ -17,6 +17,8 @@ COMMANDS = {
     "listen": "accept TCP connections, encrypted where the peer can",
     "connect": "open a TCP connection, encrypted where the peer can",
     "run": "run a program with its TCP encrypted where the peer can (root)",
+    "relay": "relay the TCP of whole cgroups, encrypted where the peer can (root)",
+    "ss": "list this host's ENO connections",
     "flush": "forget the sessions cached for this user",
     "demo": "show TCP-ENO and tcpcrypt between two network namespaces",
     "bench": "measure pyeno beside plain TCP and TLS on this machine",

@@ -9,9 +9,10 @@ import sys
 import threading
 import time
 
+from pyeno.addresses import peer_name
 from pyeno.cli.authentication import Authenticate, authentication_from
 from pyeno.cli.options import add_config_arguments, address, config_from, family_of
-from pyeno.cli.session import Session, echo, peer_name, sink, stdio
+from pyeno.cli.session import Session, echo, sink, stdio
 from pyeno.sockets import Socket, create_server
 
 CONNECTIONS_MAX = 1024

@@ -19,6 +19,7 @@ from pyeno.policy import parse_ports
 from pyeno.relay import SECURE_PORTS, Record, Relay, Settings
 from pyeno.relay.attachment import BPFFS
 from pyeno.relay.attendance import Attendance
+from pyeno.relay.control_answers import announced
 from pyeno.relay.launch import Parent, account, launch
 from pyeno.relay.records import address_text
 
@@ -100,7 +101,7 @@ def serve(parent: Parent, settings: Settings, options: argparse.Namespace) -> No
     """The relay's process: until the program, and all that it started, has ended."""
     teller = Teller(options.json)
     here = settings.but(cgroups=(parent.cgroup,), pin=BPFFS / parent.cgroup.name)
-    with Relay(here, teller) as relay:
+    with Relay(here, teller) as relay, announced(relay, here):
         attendance = Attendance(
             parent, relay.loop, relay.stop,
             idle=lambda: not relay.connections(),

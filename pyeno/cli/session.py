@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from pyeno.addresses import peer_name
 from pyeno.cli.authentication import Authenticate
 from pyeno.errors import PyenoError, ending
 from pyeno.sockets import Socket
@@ -20,13 +21,6 @@ CHUNK = 1 << 18
 IDLE_SECONDS, POLL_SECONDS = 2.0, 0.25
 
 _printing = threading.Lock()
-
-
-def peer_name(peer: Any) -> str:
-    """``HOST:PORT``, or ``[HOST]:PORT`` for IPv6."""
-    host, port = peer[:2]
-    host = host.removeprefix("::ffff:") if "." in host else host
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class Session:

@@ -24,6 +24,7 @@ KERNEL_MIN: Final = (6, 1)
 _STEER: Final = "eno_steer"
 # without these two, nothing is held or renamed; the others divert, or know what to
 _LEFT_BEHIND: Final = ("eno_redirect", _STEER, "eno_connect4", "eno_connect6")
+_DIVERTING: Final = (_STEER, "eno_connect4", "eno_connect6")
 
 
 class Links:
@@ -97,12 +98,23 @@ class Links:
 
     def _detach(self) -> None:
         """What diverts first: nothing is diverted that could not be held."""
-        while self._pins:
-            self._pins.pop().unlink()
+        self._unpin()
         while self._links:
             link = self._links.pop()[1]
             self._kernel.detach_link(link)
             os.close(link)
+
+    def _unpin(self) -> None:
+        while self._pins:
+            self._pins.pop().unlink()
+
+    def release(self) -> None:
+        """Detach, and unpin, what diverts; the others still serve what was diverted."""
+        self._unpin()
+        for entry in [one for one in self._links if one[0] in _DIVERTING]:
+            self._links.remove(entry)
+            self._kernel.detach_link(entry[1])
+            os.close(entry[1])
 
     def close(self) -> None:
         """Detach at once, and unpin; what a dead owner pinned is not ours."""

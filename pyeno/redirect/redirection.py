@@ -23,7 +23,7 @@ from pyeno.redirect import layout, links, listeners, packet
 from pyeno.redirect.layout import Address, Event
 from pyeno.redirect.listeners import Pair
 from pyeno.redirect.listening import Listening, any_like
-from pyeno.redirect.rules import Rules
+from pyeno.redirect.rules import NETWORKS_MAX, Rules
 
 _BATCH = 256
 _FIRST = layout.WORD.pack(0)
@@ -122,6 +122,11 @@ class Redirection:
         """
         self._stack.close()
 
+    def release(self) -> None:
+        """Divert nothing any more, as after :meth:`close`; but connections that are held
+        may still be admitted or refused, and those that stand keep their names."""
+        self._links.release()
+
     @staticmethod
     def clean(pin: Path) -> bool:
         """Remove what an owner that died left pinned; whether there was anything.
@@ -134,6 +139,10 @@ class Redirection:
         """What is redirected from now on; connections that stand stay as they are."""
         skipped = self._links.maps["eno_skipped"]
         wanted = set(rules.prefixes())
+        if len(wanted | self._prefixes) > NETWORKS_MAX:  # no room for both at a time
+            for prefix in self._prefixes - wanted:
+                skipped.drop(prefix)
+            self._prefixes &= wanted
         for prefix in wanted - self._prefixes:
             skipped.put(prefix, layout.WORD.pack(1))
         value = layout.RULES.pack(

@@ -84,6 +84,12 @@ def adopted_eno(listener: Socket, descriptor: int, config: Config) -> Socket:
     return sock
 
 
+def follow(sock: Socket, config: Config) -> None:
+    """Another policy than it was made with, for what the kernel need not know: before it
+    is settled."""
+    sock._config = config
+
+
 def settled(sock: Socket) -> Link | None:
     """The verdict on a connected one: the link to agree on keys with, None: plain.
 

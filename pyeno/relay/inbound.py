@@ -36,6 +36,8 @@ class Arrival(Passage):
         try:
             self.wanted = self.far.getsockname()
             self.record.local = self.wanted[:2]
+            config = self.desk.settings.config_for(self.record.peer[0], self.wanted[1])
+            far.follow(self.far, config)
             self.settle()
         except OSError as error:
             self.fail(error)
@@ -66,7 +68,7 @@ class Arrival(Passage):
             self.desk.redirection.unreach(near)
             self.fail(OSError(code, os.strerror(code)))
             return
-        self.record.program = self.record.local
+        self.record.program, self.record.near = self.record.local, near.getsockname()[:2]
         self.inbound.leave(self)
         self.join()
 
@@ -102,8 +104,7 @@ class Inbound:
             self.desk.crowded()
 
     def _begin(self, listener: Socket, number: int, peer: Any) -> None:
-        config = self.desk.settings.config_for(peer[0])
-        sock = far.adopted_eno(listener, number, config)
+        sock = far.adopted_eno(listener, number, self.desk.settings.config)
         record = self.desk.book.begin("inbound", peer[:2], None)
         arrival = Arrival(self, sock, record)
         self._under_way.add(arrival)

@@ -142,7 +142,7 @@ class Outbound:
         record = self.desk.book.begin("outbound", peer, program)
         family = socket.AF_INET6 if ":" in peer[0] else socket.AF_INET
         try:
-            sock = far.opening(family, self.desk.settings.config_for(peer[0]))
+            sock = far.opening(family, self.desk.settings.config_for(*peer))
         except OSError as error:  # no descriptor: the program's next SYN tries again
             self.desk.book.refused(record, why(error), error.errno or 0, str(error))
             self.desk.crowded()

@@ -2,9 +2,9 @@
 
 import time
 from collections import Counter
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
-from pyeno.constants import Reason
+from pyeno.addresses import peer_name
 from pyeno.errors import NotEncryptedError
 from pyeno.sockets import Info
 
@@ -12,20 +12,26 @@ Address = tuple[str, int]
 Direction = Literal["outbound", "inbound"]
 
 
+class Kind(NamedTuple):
+    """What connections are counted by."""
+
+    direction: Direction
+    tep: str | None
+    """None: plain, and ``reason`` says why"""
+    reason: str | None
+
+
 def address_text(address: Address | None) -> str | None:
     """``HOST:PORT``, or ``[HOST]:PORT`` for IPv6."""
-    if address is None:
-        return None
-    host, port = address[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return None if address is None else peer_name(address)
 
 
 class Record:
     """One connection, from the program's SYN, or the peer's, to its end."""
 
     __slots__ = (
-        "bytes_in", "bytes_out", "direction", "end", "errno", "error", "info", "local", "peer",
-        "program", "since", "state", "token",
+        "bytes_in", "bytes_out", "direction", "end", "errno", "error", "info", "local", "near",
+        "peer", "program", "since", "state", "token",
     )  # fmt: skip
 
     def __init__(
@@ -37,6 +43,8 @@ class Record:
         """the other host's end"""
         self.program = program
         """the program's end of its own connection; None until the relay has reached it"""
+        self.near: Address | None = None
+        """inbound: the relay's end of the program's connection"""
         self.local: Address | None = None
         """this host's end, towards the other host"""
         self.info: Info | None = None
@@ -92,11 +100,10 @@ class Book:
         self.records: dict[int, Record] = {}
         self._observer = observer
         self._tokens = 0
-        self._opened: Counter[str] = Counter()
-        self._reasons: Counter[str] = Counter()
+        self._opened: Counter[Kind] = Counter()
         self._refused: Counter[str] = Counter()
         self._ends: Counter[str] = Counter()
-        self._encrypted = self._resumed = self._plain = 0
+        self._resumed = self._handshake_failures = 0
         self._bytes_out = self._bytes_in = 0
 
     def begin(self, direction: Direction, peer: Address, program: Address | None) -> Record:
@@ -110,13 +117,8 @@ class Book:
         record.state = "open"
         info = record.info
         assert info is not None
-        self._opened[record.direction] += 1
-        if info.encrypted:
-            self._encrypted += 1
-            self._resumed += info.resumed
-        else:
-            self._plain += 1
-            self._reasons[_slug(info.reason)] += 1
+        self._opened[_kind(record.direction, info)] += 1
+        self._resumed += info.resumed
         if self._observer is not None:
             self._observer.opened(record)
 
@@ -133,6 +135,7 @@ class Book:
         """Of one that never was; ``why`` is what it counts as."""
         record.error = error
         self._refused[why] += 1
+        self._handshake_failures += record.info is not None and record.info.encrypted
         self._close(record, "refused", "refused", errno)
 
     def _close(self, record: Record, state: str, end: str, errno: int) -> None:
@@ -145,15 +148,22 @@ class Book:
     def counters(self) -> dict[str, Any]:
         """Sums since the relay began; those of bytes are of connections that ended."""
         states = Counter(record.state for record in list(self.records.values()))
+        opened = list(self._opened.items())
+        plain = [(kind, count) for kind, count in opened if kind.tep is None]
+        reasons: Counter[str] = Counter()
+        for kind, count in plain:
+            reasons[kind.reason or ""] += count
         return {
             "opening": states["opening"],
             "open": states["open"],
-            "outbound": self._opened["outbound"],
-            "inbound": self._opened["inbound"],
-            "encrypted": self._encrypted,
+            "outbound": sum(n for kind, n in opened if kind.direction == "outbound"),
+            "inbound": sum(n for kind, n in opened if kind.direction == "inbound"),
+            "encrypted": sum(n for kind, n in opened if kind.tep is not None),
             "resumed": self._resumed,
-            "plain": self._plain,
-            "reasons": dict(self._reasons),
+            "plain": sum(n for _, n in plain),
+            "connections": [kind._asdict() | {"count": count} for kind, count in opened],
+            "handshake_failures": self._handshake_failures,
+            "reasons": dict(reasons),
             "refused": dict(self._refused),
             "ends": dict(self._ends),
             "bytes_out": self._bytes_out,
@@ -161,8 +171,11 @@ class Book:
         }
 
 
-def _slug(reason: Reason | None) -> str:
-    return "unknown" if reason is None else reason.slug
+def _kind(direction: Direction, info: Info) -> Kind:
+    tep, reason = info.tep, info.reason
+    if tep is not None:
+        return Kind(direction, f"0x{tep:02x}", None)
+    return Kind(direction, None, "unknown" if reason is None else reason.slug)
 
 
 def session_id(record: Record) -> bytes | None:

@@ -152,19 +152,33 @@ class Relay:
                     f"{name}: {getattr(settings, name)!r}; a relay that runs has "
                     f"{getattr(self._settings, name)!r}: stop it and start another one"
                 )
-        self._loop.soon(partial(self._reload, settings))
+        self._loop.soon(partial(self._reload, settings, rules(settings)))
 
-    def _reload(self, settings: Settings) -> None:
+    def _reload(self, settings: Settings, wanted: Rules) -> None:
         if settings.config != self._settings.config:
             for listener in existing(self._steered):
                 with contextlib.suppress(KernelError):  # its TEPs stay, before Linux 6.12
                     far.reconfigure(listener, settings.config)
-        self._desk.redirection.set_rules(rules(settings))
+        self._desk.redirection.set_rules(wanted)
         self._desk.settings = self._settings = settings
 
+    def drain(self) -> None:
+        """Take no new connections: programs go on as if there were no relay.  Those that
+        are there, or on their way, go on too."""
+        self._loop.soon(self._desk.redirection.release)
+
+    @property
+    def idle(self) -> bool:
+        """There are no connections."""
+        return not self._book.records
+
     def counters(self) -> dict[str, Any]:
-        """What all connections add up to."""
-        return self._book.counters()
+        """What all connections add up to, those there are with their bytes so far."""
+        sums = self._book.counters()
+        for record in self.connections():
+            sums["bytes_out"] += record.bytes_out
+            sums["bytes_in"] += record.bytes_in
+        return sums
 
     def connections(self) -> list[Record]:
         """Those there are, with the bytes so far."""
@@ -172,7 +186,7 @@ class Relay:
         return list(self._book.records.values())
 
 
-def rules(settings: Settings) -> Any:
+def rules(settings: Settings) -> Rules:
     """What the kernel decides without asking."""
     return Rules(
         skip_ports=settings.skip_ports,

@@ -65,6 +65,8 @@ class Settings:
     """destinations that are left alone; loopback always is"""
     require_networks: tuple[Network, ...] = ()
     """peers in these must encrypt, as with ``config.require`` everybody must"""
+    require_ports: frozenset[int] = frozenset()
+    """connections to these ports must be encrypted: of peers, and of programs"""
     inbound_ports: frozenset[int] | None = None
     """ports to relay inbound; None: every one that a program listens on"""
     connections_max: int = 10_000
@@ -96,6 +98,7 @@ class Settings:
             "skip_ports": _ports("skip_ports", self.skip_ports),
             "skip_networks": skip + tuple(own for own in LOOPBACK if own not in skip),
             "require_networks": _networks("require_networks", self.require_networks),
+            "require_ports": _ports("require_ports", self.require_ports),
         }
         if self.inbound_ports is not None:
             checked["inbound_ports"] = _ports("inbound_ports", self.inbound_ports)
@@ -107,9 +110,13 @@ class Settings:
         """``config`` for peers that must encrypt."""
         return self.config.but(require=True)
 
-    def config_for(self, host: str) -> Config:
-        """Of a connection with that peer, a numeric address."""
-        if not self.require_networks or self.config.require:
+    def config_for(self, host: str, port: int) -> Config:
+        """Of a connection with that peer, a numeric address, to that port of either."""
+        if self.config.require:
+            return self.config
+        if port in self.require_ports:
+            return self.strict
+        if not self.require_networks:
             return self.config
         address = ip_address(host.partition("%")[0])
         wanted = any(address in network for network in self.require_networks)

@@ -6,7 +6,9 @@ that neither can grow without the other.
 
 import argparse
 import inspect
+import os
 import re
+import socket
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -15,9 +17,15 @@ import pytest
 
 import pyeno
 from pyeno import Config, Reason, attach, doctor, errors, kernel
-from pyeno.cli import COMMANDS, parser
+from pyeno.cli import COMMANDS, parser, relay, ss
 from pyeno.cli.session import Session
+from pyeno.relay import logs
+from pyeno.relay.metrics import families
+from pyeno.relay.records import Book
 from pyeno.sockets import Info
+from pyeno.ss import Connection
+from pyeno.ss.holders import Holder
+from pyeno.ss.table import Row
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted((ROOT / "docs").glob("*.md"))
@@ -107,6 +115,41 @@ def test_json_fields_of_connections() -> None:
     session.error = "so that the field is there"
     table = {name for row in rows("docs/cli.md", "The JSON object") for name in quoted(row[0])}
     assert table == session.as_dict().keys()
+
+
+def test_json_fields_of_ss() -> None:
+    row = Row(socket.AF_INET, "ESTAB", ("192.0.2.1", 7000), ("192.0.2.2", 7001), 1)
+    shown = ss.as_dict(Connection(row, kernel.UNAVAILABLE, None, (), (Holder(os.getpid(), 0),)))
+    table = list(rows("docs/cli.md", "The JSON object of ss"))
+    assert {name for row in table for name in quoted(row[0])} == shown.keys()
+    assert quoted(table[-2][1]) == shown["processes"][0].keys()
+    heading = next(line for line in text("docs/cli.md").splitlines() if "SESSION ID" in line)
+    assert re.split("  +", heading) == list(ss.HEAD)
+
+
+def test_the_relays_page() -> None:
+    """The example is the packaged one; options, log, status and metrics are all there."""
+    page = text("docs/relay.md")
+    assert f"```toml\n{relay.packaged('relay.toml')}```" in page
+    assert set(OPTION.findall(page.partition("## Configuration")[0])) >= options("relay") - {
+        "--help"
+    }
+    described = {name for row in rows("docs/relay.md", "Log") for name in quoted(row[0])}
+    source = text("pyeno/relay/service.py") + text("pyeno/relay/logs.py")
+    events = set(re.findall(r'(?:say|_ready)\(\s*"([a-z-]+)"', source))
+    assert events and described == events
+    fields = next(r for r in rows("docs/relay.md", "Log") if r[0] == "`connection`")
+    assert quoted(fields[1]) == {*logs.FIELDS, "seconds"}
+
+
+def test_the_relays_counters() -> None:
+    table = {quoted(row[0]).pop() if len(quoted(row[0])) == 1 else None: quoted(row[1])
+             for row in rows("docs/relay.md", "Status")}  # fmt: skip
+    counters = Book().counters()
+    assert table["counters"] - {"direction", "tep", "reason"} == counters.keys()
+    named = {name for row in rows("docs/relay.md", "Metrics") for name in quoted(row[0])}
+    made = {f"{f.name}_total" if f.type == "counter" else f.name for f in families(counters)}
+    assert named == made
 
 
 def test_environment_variables() -> None:

@@ -19,7 +19,7 @@ STAGES = {"option", "negotiation", "handshake", "keyschedule", "framer"}
 TWINS = ("pyeno._native", "pyeno._pure")
 STAGE_PACKAGES = {"pyeno", "pyeno.tcpcrypt", *TWINS}
 DOES_IO = {
-    "doctor", "sockets", "aio", "auth.aio", "auth.known_hosts", "relay", "kernel", "cli",
+    "doctor", "sockets", "aio", "auth.aio", "auth.known_hosts", "relay", "ss", "kernel", "cli",
     "demo", "bench", "redirect", "__main__",
 }  # fmt: skip
 IO_MODULES = {
@@ -33,7 +33,7 @@ LAYERS: tuple[set[str], ...] = (
     {"tep", "tcpcrypt", "tls", "config", "events"},
     {"connection"},
     {"kernel", "attach", "doctor", "loading", "mounts", "redirect", "sockets", "aio"},
-    {"auth", "relay"},
+    {"auth", "relay", "ss"},
     {"cli", "demo", "bench", "__main__"},
 )
 

@@ -6,6 +6,7 @@ Held SYNs are told by the test, and what the relay admits connects at once; what
 
 import contextlib
 import errno
+import gc
 import os
 import socket
 import struct
@@ -46,6 +47,7 @@ class Kernel:
         self.rules: list[Any] = []
         self.abandoned: list[int] = []
         self.unreached: list[Any] = []
+        self.released = False
         self._event = os.eventfd(0, os.EFD_NONBLOCK)
 
     def __enter__(self) -> "Kernel":
@@ -103,6 +105,9 @@ class Kernel:
 
     def set_rules(self, rules: Any) -> None:
         self.rules.append(rules)
+
+    def release(self) -> None:
+        self.released = True
 
 
 class Running:
@@ -174,6 +179,7 @@ def closed_port() -> int:
 
 
 def descriptors() -> int:
+    gc.collect()  # of other tests
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
@@ -233,7 +239,28 @@ def test_outbound_encrypted() -> None:
         counters = run.relay.counters()
         assert counters["encrypted"] == counters["outbound"] == 1
         assert counters["plain"] == counters["open"] == counters["opening"] == 0
+        kind = {"direction": "outbound", "tep": "0x23", "reason": None, "count": 1}
+        assert counters["connections"] == [kind]
+        assert counters["handshake_failures"] == 0
         assert counters["ends"] == {"fin": 1} and counters["bytes_out"] == 5
+
+
+def test_drained() -> None:
+    """Nothing new is diverted; what stands goes on."""
+    with listening() as listener, running() as run:
+        program = run.kernel.connect(listener.getsockname())
+        peer, _ = listener.accept()
+        with program, peer:
+            peer.settimeout(TIMEOUT)
+            peer.do_handshake()
+            assert not run.relay.idle
+            run.relay.drain()
+            until(lambda: run.kernel.released)
+            program.sendall(b"hello")
+            echo_once(peer)
+            assert program.recv(100) == b"HELLO"
+        assert run.end().end == "fin"
+        assert run.relay.idle
 
 
 @pytest.mark.usefixtures("without_eno")
@@ -249,6 +276,8 @@ def test_outbound_plain() -> None:
         counters = run.relay.counters()
         assert counters["plain"] == 1 and counters["encrypted"] == 0
         assert counters["reasons"] == {"syn-ack-without-eno": 1}
+        reason = counters["connections"][0]
+        assert (reason["tep"], reason["reason"]) == (None, "syn-ack-without-eno")
 
 
 @pytest.mark.usefixtures("without_eno")
@@ -323,6 +352,7 @@ def test_a_peer_that_breaks_the_key_exchange() -> None:
                 program.recv(1)
         assert not run.kernel.refusals
         assert run.relay.counters()["refused"] == {"reset": 1}
+        assert run.relay.counters()["handshake_failures"] == 1
 
 
 def test_a_silent_peer_holds_up_nobody() -> None:
@@ -408,6 +438,20 @@ def test_inbound_plain_and_required(program: socket.socket) -> None:
             peer.recv(1)
         assert run.end().state == "refused"
         assert not run.kernel.reached
+
+
+@pytest.mark.usefixtures("without_eno")
+def test_inbound_required_on_a_port(program: socket.socket) -> None:
+    with running() as run:
+        port = steered(run)[1]
+        run.relay.reload(Settings(require_ports=[port], skip_ports=[9]))  # type: ignore[arg-type]
+        until(lambda: run.kernel.rules)
+        with (
+            pytest.raises(ConnectionResetError),  # perhaps in connect() already
+            socket.create_connection(steered(run), TIMEOUT) as peer,
+        ):
+            peer.recv(1)
+        assert "syn-ack-without-eno" in run.end().error and not run.kernel.reached
 
 
 def test_inbound_without_a_program(program: socket.socket) -> None:

@@ -32,15 +32,23 @@ def test_what_is_written_is_what_is_kept() -> None:
     assert Settings(skip_networks=wanted).skip_networks == wanted
 
 
+def test_require_by_port() -> None:
+    settings = Settings(require_ports=(25,))  # type: ignore[arg-type]
+    assert settings.config_for("192.0.2.9", 25).require
+    assert not settings.config_for("192.0.2.9", 80).require
+    with pytest.raises(ConfigError, match="require_ports: 0; allowed: ports"):
+        Settings(require_ports=(0,))  # type: ignore[arg-type]
+
+
 def test_require_by_network() -> None:
     settings = Settings(require_networks=("192.0.2.0/24", "fe80::/10"))  # type: ignore[arg-type]
-    assert settings.config_for("192.0.2.9").require
-    assert settings.config_for("fe80::1%eth").require
-    assert not settings.config_for("198.51.100.1").require
-    assert not settings.config_for("::1").require
-    assert Settings(config=Config(require=True)).config_for("198.51.100.1").require
+    assert settings.config_for("192.0.2.9", 80).require
+    assert settings.config_for("fe80::1%eth", 80).require
+    assert not settings.config_for("198.51.100.1", 80).require
+    assert not settings.config_for("::1", 80).require
+    assert Settings(config=Config(require=True)).config_for("198.51.100.1", 80).require
     # one object for all, so that no connection pays for checking it
-    assert settings.config_for("192.0.2.9") is settings.config_for("192.0.2.10")
+    assert settings.config_for("192.0.2.9", 80) is settings.config_for("192.0.2.10", 80)
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,8 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
         (["flush", "--tep", "0x7f"], "pyeno flush: teps: unknown '0x7f'"),
         (["connect", "--tep", "0x7f", "localhost:1"], "teps: unknown '0x7f'; allowed: "),
         (["connect", "--aead", "rot13", "localhost:1"], "aeads: unknown 'rot13'; allowed: "),
+        (["ss", "http"], "'http': write a port, 1 to 65535"),
+        (["ss", "--json", "65536"], "'65536': write a port, 1 to 65535"),
         (["attach", "--teps", "rot13"], "teps: 'rot13'; allowed: 'all', or .*curve25519"),
         (["attach", "--teps", "0x80"], "numbers from 0x20 to 0x7f"),
         (["attach", "--teps", ""], "to forbid all: --no-connect --no-listen"),
