@@ -52,6 +52,8 @@ class Settling(socket.socket):
         "_seeded", "_settled", "_settling",
     )  # fmt: skip
 
+    _link_type = Link
+
     def __init__(
         self,
         family: int = -1,
@@ -150,7 +152,7 @@ class Settling(socket.socket):
             _setsockopt(self, _SOL_SOCKET, _SO_OOBINLINE, 1)
         connection = tep.create_connection(outcome, config)
         connection.oob_inline = bool(inline)
-        link = Link(self, connection, config.handshake_timeout, config.liveness, self._ack)
+        link = self._link_type(self, connection, config.handshake_timeout, config.liveness, self._ack)
         link.caching = caching.Caching(outcome, result, config, ss)
         if ss is not None:
             forks.keep(link)
