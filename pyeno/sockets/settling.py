@@ -152,7 +152,9 @@ class Settling(socket.socket):
             _setsockopt(self, _SOL_SOCKET, _SO_OOBINLINE, 1)
         connection = tep.create_connection(outcome, config)
         connection.oob_inline = bool(inline)
-        link = self._link_type(self, connection, config.handshake_timeout, config.liveness, self._ack)
+        link = self._link_type(
+            self, connection, config.handshake_timeout, config.liveness, self._ack
+        )
         link.caching = caching.Caching(outcome, result, config, ss)
         if ss is not None:
             forks.keep(link)
