@@ -1,4 +1,7 @@
-"""Something to be done as soon as a module has been imported, if ever it is."""
+"""Something to be done as soon as a module has been imported, if ever it is.
+
+Loaded from its file at the start of every Python: it imports nothing of pyeno.
+"""
 
 import importlib.util
 import sys
@@ -7,34 +10,34 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-Action = Callable[[ModuleType], None]
+Action = Callable[[str, ModuleType], None]
+MODULES = (
+    "socket", "select", "selectors", "ssl", "multiprocessing.reduction", "asyncio.base_events",
+    "uvloop", "pyeno.aio.transport",
+)  # fmt: skip
+"""what :mod:`pyeno.inprocess.install` amends"""
 
 
-def after_import(name: str, action: Action) -> None:
-    """Now, if it is imported already."""
-    module = sys.modules.get(name)
-    if module is not None:
-        action(module)
-    else:
-        sys.meta_path.insert(0, _Finder(name, action))
+def watch(action: Action) -> None:
+    """Call it with the name of each of them and the module, once it has been imported."""
+    sys.meta_path.insert(0, _Finder(action))
 
 
 class _Finder(MetaPathFinder):
-    """Finds one module, once, where the others would."""
+    """Finds each module once, where the others would."""
 
-    def __init__(self, name: str, action: Action) -> None:
-        self._name, self._action = name, action
+    def __init__(self, action: Action) -> None:
+        self._wanted, self._action = set(MODULES), action
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname != self._name:
+        if fullname not in self._wanted:
             return None
-        sys.meta_path.remove(self)
+        self._wanted.discard(fullname)
         spec = importlib.util.find_spec(fullname)
-        if spec is None or spec.loader is None:
-            return None
-        spec.loader = _Loader(spec.loader, self._action)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Loader(spec.loader, self._action)
         return spec
 
 
@@ -54,4 +57,4 @@ class _Loader(Loader):
         assert module.__spec__ is not None
         module.__spec__.loader = module.__loader__ = self._inner
         self._inner.exec_module(module)
-        self._action(module)
+        self._action(module.__name__, module)

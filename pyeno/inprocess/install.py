@@ -9,6 +9,7 @@ import errno
 import os
 import socket
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -16,7 +17,6 @@ from typing import Any
 from pyeno.constants import Reason
 from pyeno.errors import ConfigError, EncryptionRequiredError
 from pyeno.inprocess import loops, sock, waiting
-from pyeno.inprocess.hooks import after_import
 from pyeno.inprocess.rules import numeric
 from pyeno.inprocess.settings import Settings, from_environment
 from pyeno.inprocess.sock import InProcessSocket, kind_at
@@ -35,13 +35,14 @@ def install(settings: Settings) -> None:
     socket.socket.__new__ = _make  # type: ignore[method-assign]
     if settings.config.require:
         socket.socket.connect = _refuse_foreign  # type: ignore[method-assign]
-    waiting.install_select()
     os.sendfile = _sendfile
-    after_import("selectors", waiting.install_selectors)
-    after_import("ssl", _install_ssl)
-    after_import("multiprocessing.reduction", _install_reduction)
-    for name, action in loops.ACTIONS.items():
-        after_import(name, action)
+
+
+def amend(name: str, module: ModuleType) -> None:
+    """A module of ``hooks.MODULES`` has been imported."""
+    action = _AMENDMENTS.get(name)
+    if action is not None:
+        action(module)
 
 
 def install_from_environment() -> None:
@@ -107,11 +108,11 @@ def _is_tls(sock: Any) -> bool:
     return ssl is not None and isinstance(sock, ssl.SSLSocket)
 
 
-def _install_ssl(ssl: ModuleType) -> None:
+def _amend_ssl(ssl: ModuleType) -> None:
     import_module("pyeno.inprocess.layered").install(ssl)
 
 
-def _install_reduction(reduction: ModuleType) -> None:
+def _amend_reduction(reduction: ModuleType) -> None:
     """Sockets go to other processes as the standard ones do, unless encrypted."""
 
     def reduce(one: InProcessSocket) -> Any:
@@ -119,3 +120,14 @@ def _install_reduction(reduction: ModuleType) -> None:
         return reduction._reduce_socket(one)
 
     reduction.register(InProcessSocket, reduce)
+
+
+_AMENDMENTS: dict[str, Callable[[ModuleType], None]] = {
+    "select": waiting.amend_select,
+    "selectors": waiting.amend_selectors,
+    "ssl": _amend_ssl,
+    "multiprocessing.reduction": _amend_reduction,
+    "asyncio.base_events": loops.amend_asyncio,
+    "uvloop": loops.amend_uvloop,
+    "pyeno.aio.transport": loops.amend_transport,
+}

@@ -6,7 +6,7 @@ socket is made for ENO: TLS over it would only encrypt twice.
 """
 
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextvars import ContextVar
 from functools import wraps
 from types import ModuleType
@@ -34,24 +34,17 @@ def amend(loop: type) -> None:
     kind.connect_accepted_socket = _accepted(kind.connect_accepted_socket)
 
 
-def _amend_asyncio(module: ModuleType) -> None:
+def amend_asyncio(module: ModuleType) -> None:
     amend(module.BaseEventLoop)
 
 
-def _amend_uvloop(module: ModuleType) -> None:
+def amend_uvloop(module: ModuleType) -> None:
     amend(module.Loop)
 
 
-def _allow_tls(module: ModuleType) -> None:
+def amend_transport(module: ModuleType) -> None:
     """loop.start_tls() and loop.sendfile() over an encrypted transport."""
     module.EnoTransport._start_tls_compatible = True
-
-
-ACTIONS: dict[str, Callable[[ModuleType], None]] = {
-    "asyncio.base_events": _amend_asyncio,
-    "uvloop": _amend_uvloop,
-    "pyeno.aio.transport": _allow_tls,
-}
 
 
 async def _unchanged(original: Any, *arguments: Any, **named: Any) -> Any:

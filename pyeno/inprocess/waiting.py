@@ -4,7 +4,6 @@ Init messages make such a socket readable for the kernel; a program that then
 calls a blocking recv() would wait for what has not been sent.
 """
 
-import select
 import time
 from collections.abc import Iterable
 from functools import wraps
@@ -14,12 +13,12 @@ from typing import Any
 from pyeno.inprocess.sock import InProcessSocket
 
 
-def install_select() -> None:
+def amend_select(module: ModuleType) -> None:
     """Replace select.select()."""
-    select.select = _truthful(select.select)
+    module.select = _truthful(module.select)  # type: ignore[attr-defined]
 
 
-def install_selectors(selectors: ModuleType) -> None:
+def amend_selectors(selectors: ModuleType) -> None:
     """Amend the select() of every selector of the standard library."""
     for name in ("SelectSelector", "PollSelector", "EpollSelector"):
         selector = getattr(selectors, name)

@@ -23,19 +23,31 @@ def run_next() -> None:
     spec.loader.exec_module(module)
 
 
-def prepare(_: ModuleType) -> None:
-    """``socket`` has been imported."""
-    try:
-        from pyeno.inprocess.install import install_from_environment
-    except ImportError as error:
-        told = f"pyeno run --in-process: {sys.executable} cannot import pyeno ({error})"
-        if '"require": true' in os.environ.get("PYENO_IN_PROCESS", ""):
-            raise SystemExit(
-                f"{told}; install it there, since encryption is required"
-            ) from None
-        print(f"{told}: its connections are not encrypted", file=sys.stderr)
-    else:
+loaded: dict[str, ModuleType] = {}
+"""what is to be amended, once pyeno is there"""
+
+
+def prepare(name: str, module: ModuleType) -> None:
+    """A module has been imported; pyeno comes with ``socket``."""
+    loaded[name] = module
+    if name == "socket":
+        try:
+            from pyeno.inprocess.install import install_from_environment
+        except ImportError as error:
+            complain(error)
+            return
         install_from_environment()
+    install = sys.modules.get("pyeno.inprocess.install")
+    while install is not None and loaded:
+        install.amend(*loaded.popitem())
+
+
+def complain(error: ImportError) -> None:
+    """This interpreter is another one than the launcher's."""
+    told = f"pyeno run --in-process: {sys.executable} cannot import pyeno ({error})"
+    if '"require": true' in os.environ["PYENO_IN_PROCESS"]:
+        raise SystemExit(f"{told}; install it there, since encryption is required")
+    print(f"{told}: its connections are not encrypted", file=sys.stderr)
 
 
 def main() -> None:
@@ -45,7 +57,7 @@ def main() -> None:
     assert spec is not None and spec.loader is not None
     hooks = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(hooks)
-    hooks.after_import("socket", prepare)
+    hooks.watch(prepare)
 
 
 if "PYENO_IN_PROCESS" in os.environ:
