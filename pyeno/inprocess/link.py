@@ -15,7 +15,7 @@ from collections.abc import Callable
 from select import POLLIN
 
 from pyeno._values import Buffer
-from pyeno.errors import LocalProtocolError, RemoteProtocolError
+from pyeno.errors import LocalProtocolError, PyenoError, RemoteProtocolError
 from pyeno.sockets import forks
 from pyeno.sockets.inbound import READ_SIZE, Taken
 from pyeno.sockets.link import Link
@@ -29,6 +29,8 @@ _UNREAD = bytearray(READ_SIZE)
 PAUSE_SECONDS = 0.001
 """How long a send() that may not block waits for the key exchange: select() says that it
 can be sent, and would say so again and again."""
+CLOSE_SECONDS = 0.2
+"""How long close() waits for the key exchange, where nothing was sent."""
 
 
 class VisibleLink(Link):
@@ -36,6 +38,7 @@ class VisibleLink(Link):
 
     _seen = 0
     """bytes that were received and are in the kernel still"""
+    _begun = False
 
     def _receive(self, room: memoryview, flags: int = 0) -> int:
         self._take_seen()
@@ -113,8 +116,24 @@ class VisibleLink(Link):
         with self.reading, self.writing:
             self.check()
             forks.keep(self)
+            self._begun = True
             with contextlib.suppress(OSError):  # the next call is told
                 self._flush(socket.MSG_DONTWAIT)
+
+    def _close(self) -> None:
+        if self._begun and not (self.connection.established or self.closed or self.error):
+            with contextlib.suppress(OSError, PyenoError):
+                self._end_exchange()
+        super()._close()
+
+    def _end_exchange(self) -> None:
+        """Closed before anything was sent: the peer shall see a stream that ends, not one
+        that was cut off."""
+        sock = self._sock
+        patience = CLOSE_SECONDS if sock.gettimeout() != 0 else 0.0
+        sock.settimeout(0)
+        wait(sock, POLLIN, time.monotonic() + patience)
+        self.handshake()
 
     def send(self, data: Buffer, urgent: bool = False) -> int:
         self._pause()
