@@ -19,7 +19,11 @@ STAGES: dict[str, list[str]] = {
     "keyschedule": ["core/sodium.c", "core/keyschedule.c"],
     "framer": ["core/sodium.c", "core/aead.c", "core/sealer.c", "core/opener.c"],
     "pump": [],
-    "kernel": ["bpf/loader.c"],
+    "relay": [
+        *(f"core/{stem}.c" for stem in ("sodium", "aead", "sealer", "opener", "keyschedule")),
+        *(str(path.relative_to("ext")) for path in sorted(Path("ext/core").glob("relay*.c"))),
+    ],
+    "kernel": ["bpf/loader.c", "bpf/ring.c"],
 }
 DEBUG, SANITIZE, COVERAGE = (
     os.environ.get(f"PYENO_{name}") == "1" for name in ("DEBUG", "SANITIZE", "COVERAGE")

@@ -163,6 +163,15 @@ def plan(aead: Aead) -> Plan:
     return Plan(CRYPTOGRAPHY, CRYPTOGRAPHY, 0)
 
 
+def direct_plan(aead: Aead) -> Plan:
+    """The same for threads that hold no GIL: ``cryptography``, which needs it, only where
+    nothing else can serve, or is wished for."""
+    chosen = plan(aead)
+    if chosen.small == CRYPTOGRAPHY or _forced(aead):
+        return chosen
+    return Plan(chosen.small, chosen.small, 0)
+
+
 def providers() -> dict[Aead, str]:
     """Who computes each AEAD under the chosen backend, for people to read."""
     from pyeno._backend import backend

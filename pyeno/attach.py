@@ -20,11 +20,11 @@ from typing import Any, Final, NamedTuple, NoReturn
 from pyeno import entropy, mounts
 from pyeno import policy as host_policy
 from pyeno.errors import KernelError
+from pyeno.loading import explaining
+from pyeno.loading import native as _native
 from pyeno.policy import Changes, Policy
 
 PIN: Final = "/sys/fs/bpf/pyeno"
-# the youngest helpers the programs call: bpf_loop (5.17), bpf_set_retval (5.18)
-KERNEL_MIN: Final = (5, 18)
 _PARTS: Final = ("links", "programs", "maps")
 
 
@@ -60,23 +60,6 @@ class Status(NamedTuple):
             "programs": [p._asdict() for p in self.programs],
             "policy": self.policy and self.policy.as_dict(),
         }
-
-
-def _native() -> Any:
-    try:
-        from pyeno._native import kernel
-    except ImportError as error:
-        raise KernelError(
-            errno.ENOSYS,
-            f"the compiled loader is missing ({error}): reinstall pyeno with a C compiler",
-        ) from None
-    return kernel
-
-
-def kernel_release() -> tuple[int, ...]:
-    """Major and minor of the running Linux."""
-    parts = platform.release().split("-")[0].split(".")[:2]
-    return tuple(int(part) for part in parts)
 
 
 def attach(
@@ -116,7 +99,7 @@ def detach(pin: str = PIN) -> Status:
     can be pinned and nothing is removed.
     """
     before = status(pin)
-    with _explaining(f"removing {pin}"):
+    with explaining(f"removing {pin}"):
         if Path(pin).exists() and not mounts.in_bpffs(Path(pin)):
             raise KernelError(
                 errno.EINVAL, f"{pin} is not in a bpffs: give the directory of 'pyeno attach'"
@@ -125,6 +108,23 @@ def detach(pin: str = PIN) -> Status:
             _remove(_native(), Path(pin))
     done = f"detached from {before.cgroup}" if before.attached else "nothing was attached"
     return Status(attached=False, detail=done, pin=pin)
+
+
+@contextmanager
+def held(cgroup: Path, pin: str) -> Iterator[Status]:
+    """As attach(), but for as long as this process lives, at most: its descriptors
+    hold the programs, and nothing stays pinned."""
+    native = _native()
+    with ExitStack() as stack:
+        undo = stack.enter_context(ExitStack())
+        made = attach(str(cgroup), pin)
+        undo.callback(detach, pin)
+        with explaining(f"holding {pin}"):
+            for name in native.program_names():
+                stack.callback(os.close, native.open_pinned(Path(pin, "links", name)))
+            undo.pop_all()
+            _unpin(Path(pin))
+        yield made
 
 
 def status(pin: str = PIN) -> Status:
@@ -172,7 +172,7 @@ def _loaded(native: Any) -> Iterator[tuple[list[int], list[int]]]:
             stack.callback(os.close, fd)
             return fd
 
-        with _explaining("loading the BPF programs"):
+        with explaining("loading the BPF programs"):
             btf = keep(native.load_btf())
             maps = [keep(native.create_map(i, btf)) for i in range(len(native.map_names()))]
             programs = [
@@ -195,7 +195,7 @@ def _attach_all(
     programs: list[int],
     wanted: Policy,
 ) -> None:
-    with ExitStack() as undo, _explaining(f"attaching to {cgroup}"):
+    with ExitStack() as undo, explaining(f"attaching to {cgroup}"):
         pin.mkdir(mode=0o700)
         undo.callback(_remove, native, pin)
         for part in _PARTS:
@@ -219,11 +219,17 @@ def _attach_all(
 
 def _remove(native: Any, pin: Path) -> None:
     """Links first: no program runs while its maps' pins go."""
+    if (pin / "links").is_dir():
+        for entry in sorted((pin / "links").iterdir(), reverse=True):
+            _detach_link(native, entry)
+    _unpin(pin)
+
+
+def _unpin(pin: Path) -> None:
+    """What somebody holds by a descriptor goes on."""
     for part in _PARTS:
         if (pin / part).is_dir():
             for entry in sorted((pin / part).iterdir(), reverse=True):
-                if part == "links":
-                    _detach_link(native, entry)
                 entry.unlink()
             (pin / part).rmdir()
     pin.rmdir()
@@ -278,7 +284,7 @@ def _already(
             f"'{_command('detach', before.pin)}'",
         )
     wanted = (before.policy or Policy()).but(changes)
-    with _explaining("changing the host's policy"):
+    with explaining("changing the host's policy"):
         host_policy.refresh_fast_open(native, Path(before.pin))
         if wanted != before.policy:
             host_policy.write(native, Path(before.pin), wanted)
@@ -330,37 +336,3 @@ def _name_of(native: Any, number: int) -> str | None:
         finally:
             os.close(fd)
     return None
-
-
-@contextmanager
-def _explaining(doing: str) -> Iterator[None]:
-    """Turn the kernel's errno into what to do about it."""
-    try:
-        yield
-    except KernelError:
-        raise
-    except OSError as error:
-        raise KernelError(error.errno, f"{doing}: {error.strerror}; {_advice(error)}") from None
-
-
-def _advice(error: OSError) -> str:
-    log = str(error.filename or "").strip()
-    if os.geteuid() == 0 and kernel_release() < KERNEL_MIN:
-        # it would say EPERM here for want of locked memory, EINVAL for an unknown helper
-        wanted = ".".join(map(str, KERNEL_MIN))
-        return f"Linux {platform.release()} is too old: install {wanted} or newer"
-    match error.errno:
-        case errno.EPERM:
-            return "run it as root, or with CAP_BPF and CAP_NET_ADMIN"
-        case errno.EEXIST:
-            return "somebody else is attaching at this moment: try again"
-        case errno.ENOSYS:
-            return "this kernel was built without bpf(2)"
-        case errno.EACCES if not error.filename or log.startswith("/"):
-            return "run it as root"
-        case _ if log.startswith("/"):
-            return f"look at {log}"
-        case _ if log:
-            return "the verifier says: " + log[-400:]
-        case _:
-            return f"Linux {platform.release()}: 'pyeno doctor' says what it lacks"

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from pyeno import attach, entropy, kernel, mounts
+from pyeno import attach, entropy, kernel, loading, mounts
 from pyeno.constants import ECDHE
 from pyeno.errors import KernelError
 
@@ -69,12 +69,12 @@ def _safely(check: Callable[[], Check]) -> Check:
 
 def late_listeners() -> bool:
     """Whether this kernel lets a socket be configured after listen()."""
-    return attach.kernel_release() >= KERNEL_LATE_LISTENERS
+    return loading.kernel_release() >= KERNEL_LATE_LISTENERS
 
 
 def _check_kernel() -> Check:
-    release, wanted = platform.release(), ".".join(map(str, attach.KERNEL_MIN))
-    if attach.kernel_release() < attach.KERNEL_MIN:
+    release, wanted = platform.release(), ".".join(map(str, loading.KERNEL_MIN))
+    if loading.kernel_release() < loading.KERNEL_MIN:
         return Check(
             "kernel",
             False,

@@ -69,3 +69,10 @@ class IllFormedOptionError(RemoteProtocolError):
         super().__init__(message)
         self.reason = reason
         self.offset = offset
+
+
+def ending(error: Exception) -> str:
+    """How it ended, in reports: ``truncated``, ``auth-failed``, or ``reset`` by either side."""
+    if isinstance(error, AuthenticationError):
+        return "auth-failed"
+    return "truncated" if isinstance(error, TruncationError) else "reset"

@@ -34,6 +34,14 @@ def cgroup_root() -> Path:
     )
 
 
+def ensure_cgroup2() -> None:
+    """Have cgroup2, mounting it where it usually is if nothing is there: so it is behind
+    ``ip netns exec``, whose /sys is a new one that nobody else sees."""
+    usual = Path("/sys/fs/cgroup")
+    if not find("cgroup2") and usual.is_dir() and not any(usual.iterdir()):
+        _mount("cgroup2", usual, b"")
+
+
 def cgroup_directory(cgroup: str | None) -> Path:
     """An existing directory of cgroup2; the root by default."""
     root = cgroup_root()
@@ -85,11 +93,15 @@ def ensure_bpffs(pin: Path) -> None:
     usual = Path("/sys/fs/bpf")
     if parent != usual:
         raise KernelError(errno.ENOENT, f"{pin} is not in a bpffs: choose one below {usual}")
+    _mount("bpf", usual, b"mode=0700")
+
+
+def _mount(kind: str, where: Path, data: bytes) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.mount(b"bpf", os.fsencode(usual), b"bpf", 0, b"mode=0700"):
+    if libc.mount(kind.encode(), os.fsencode(where), kind.encode(), 0, data):
         error = ctypes.get_errno()
         raise KernelError(
             error,
-            f"bpffs is not mounted at {usual} and cannot be: {os.strerror(error)}; "
-            f"as root, run 'mount -t bpf bpf {usual}'",
+            f"{kind} is not mounted at {where} and cannot be: {os.strerror(error)}; "
+            f"as root, run 'mount -t {kind} {kind} {where}'",
         )

@@ -45,6 +45,21 @@ struct eno_program {
 /* clang-format on */
 
 #include "eno_insns.h"
+#include "redirect_insns.h"
+
+struct eno_object {
+	const struct eno_map_def *maps;
+	const struct eno_program *programs;
+	const char *license;
+	int map_count, program_count;
+};
+
+static const struct eno_object eno_objects[] = {
+	[ENO_OBJECT] = { eno_map_defs, eno_programs, ENO_LICENSE, ARRAY_LEN(eno_map_defs),
+			 ARRAY_LEN(eno_programs) },
+	[ENO_REDIRECT_OBJECT] = { redirect_map_defs, redirect_programs, REDIRECT_LICENSE,
+				  ARRAY_LEN(redirect_map_defs), ARRAY_LEN(redirect_programs) },
+};
 
 /* The programs were compiled for little-endian hosts. */
 #define ENO_RUNS_HERE (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
@@ -68,7 +83,7 @@ struct eno_btf {
 	struct btf_header header;
 	struct eno_btf_int integer, byte;
 	struct btf_type proto, function;
-	struct eno_btf_array values[ARRAY_LEN(eno_map_defs)];
+	struct eno_btf_array values[ENO_FDS_MAX];
 	char strings[16];
 };
 
@@ -84,23 +99,33 @@ static __u64 eno_pointer(const void *p)
 	return (__u64)(uintptr_t)p;
 }
 
-const char *eno_map_name(int index)
+const char *eno_map_name(int object, int index)
 {
-	return index < (int)ARRAY_LEN(eno_map_defs) ? eno_map_defs[index].name : NULL;
+	const struct eno_object *o = &eno_objects[object];
+
+	return index < o->map_count ? o->maps[index].name : NULL;
 }
 
-unsigned int eno_map_value_size(int index)
+unsigned int eno_map_key_size(int object, int index)
 {
-	return eno_map_defs[index].value_size;
+	return eno_objects[object].maps[index].key_size;
 }
 
-const char *eno_program_name(int index)
+unsigned int eno_map_value_size(int object, int index)
 {
-	return index < (int)ARRAY_LEN(eno_programs) ? eno_programs[index].name : NULL;
+	return eno_objects[object].maps[index].value_size;
 }
 
-int eno_btf_load(void)
+const char *eno_program_name(int object, int index)
 {
+	const struct eno_object *o = &eno_objects[object];
+
+	return index < o->program_count ? o->programs[index].name : NULL;
+}
+
+int eno_btf_load(int object)
+{
+	const struct eno_object *o = &eno_objects[object];
 	struct eno_btf btf = {
 		.header = {
 			.magic = BTF_MAGIC,
@@ -117,12 +142,12 @@ int eno_btf_load(void)
 		.strings = "\0int\0u8\0eno_fn",
 	};
 	union bpf_attr attr = { .btf = eno_pointer(&btf), .btf_size = sizeof(btf) };
-	size_t i;
+	int i;
 
-	for (i = 0; i < ARRAY_LEN(eno_map_defs); i++)
+	for (i = 0; i < ENO_FDS_MAX; i++)
 		btf.values[i] = (struct eno_btf_array){
 			{ 0, BTF_KIND_ARRAY << 24, { 0 } },
-			{ BTF_BYTE, BTF_INT, eno_map_defs[i].value_size },
+			{ BTF_BYTE, BTF_INT, i < o->map_count ? o->maps[i].value_size : 1 },
 		};
 	return eno_bpf(BPF_BTF_LOAD, &attr);
 }
@@ -133,9 +158,9 @@ static int eno_is_sk_storage(const struct eno_map_def *def)
 }
 
 /* sk_storage maps: an int key and, for the value, a BTF type of its size. */
-int eno_map_create(int index, int btf)
+int eno_map_create(int object, int index, int btf)
 {
-	const struct eno_map_def *def = &eno_map_defs[index];
+	const struct eno_map_def *def = &eno_objects[object].maps[index];
 	union bpf_attr attr = {
 		.map_type = def->type,
 		.key_size = def->key_size,
@@ -162,23 +187,29 @@ static int eno_info(int fd, void *info, size_t size)
 	return eno_bpf(BPF_OBJ_GET_INFO_BY_FD, &attr);
 }
 
+static int eno_map_command(enum bpf_cmd cmd, int map, const void *key, const void *value)
+{
+	union bpf_attr attr = {
+		.map_fd = (__u32)map,
+		.key = eno_pointer(key),
+		.value = eno_pointer(value),
+	};
+
+	return eno_bpf(cmd, &attr);
+}
+
 /* The kernel copies as many bytes as the map's values have: they must be ours. */
 static int eno_map_element(enum bpf_cmd cmd, int map, const void *value, size_t size)
 {
 	struct bpf_map_info info = { 0 };
 	const __u32 first = 0;
-	union bpf_attr attr = {
-		.map_fd = (__u32)map,
-		.key = eno_pointer(&first),
-		.value = eno_pointer(value),
-	};
 	int err = eno_info(map, &info, sizeof(info));
 
 	if (err < 0)
 		return err;
 	if (info.type != BPF_MAP_TYPE_ARRAY || info.value_size != size)
 		return -EPROTONOSUPPORT;
-	return eno_bpf(cmd, &attr);
+	return eno_map_command(cmd, map, &first, value);
 }
 
 int eno_map_read(int map, void *value, size_t size)
@@ -189,6 +220,21 @@ int eno_map_read(int map, void *value, size_t size)
 int eno_map_write(int map, const void *value, size_t size)
 {
 	return eno_map_element(BPF_MAP_UPDATE_ELEM, map, value, size);
+}
+
+int eno_map_lookup(int map, const void *key, void *value)
+{
+	return eno_map_command(BPF_MAP_LOOKUP_ELEM, map, key, value);
+}
+
+int eno_map_update(int map, const void *key, const void *value)
+{
+	return eno_map_command(BPF_MAP_UPDATE_ELEM, map, key, value);
+}
+
+int eno_map_delete(int map, const void *key)
+{
+	return eno_map_command(BPF_MAP_DELETE_ELEM, map, key, NULL);
 }
 
 /* Map descriptors go into the ld_imm64 instructions that name a map. */
@@ -214,15 +260,16 @@ static struct bpf_func_info *eno_describe(const struct eno_program *p)
 	return functions;
 }
 
-static int eno_load_insns(const struct eno_program *p, int btf, const struct bpf_insn *insns,
-			  const struct bpf_func_info *functions, char *log, size_t log_size)
+static int eno_load_insns(const struct eno_program *p, const char *license, int btf,
+			  const struct bpf_insn *insns, const struct bpf_func_info *functions,
+			  char *log, size_t log_size)
 {
 	union bpf_attr attr = {
 		.prog_type = p->type,
 		.expected_attach_type = p->attach_type,
 		.insns = eno_pointer(insns),
 		.insn_cnt = p->insn_count,
-		.license = eno_pointer(ENO_LICENSE),
+		.license = eno_pointer(license),
 		.prog_btf_fd = (__u32)btf,
 		.func_info = eno_pointer(functions),
 		.func_info_cnt = p->function_count,
@@ -241,9 +288,9 @@ static int eno_load_insns(const struct eno_program *p, int btf, const struct bpf
 	return eno_bpf(BPF_PROG_LOAD, &attr);
 }
 
-int eno_program_load(int index, int btf, const int *maps, char *log, size_t log_size)
+int eno_program_load(int object, int index, int btf, const int *maps, char *log, size_t log_size)
 {
-	const struct eno_program *p = &eno_programs[index];
+	const struct eno_program *p = &eno_objects[object].programs[index];
 	struct bpf_func_info *functions;
 	struct bpf_insn *insns;
 	int fd = -ENOMEM;
@@ -255,20 +302,21 @@ int eno_program_load(int index, int btf, const int *maps, char *log, size_t log_
 	if (insns && functions) {
 		memcpy(insns, p->insns, p->insn_count * sizeof(*insns));
 		eno_relocate(insns, p, maps);
-		fd = eno_load_insns(p, btf, insns, functions, log, log_size);
+		fd = eno_load_insns(p, eno_objects[object].license, btf, insns, functions, log,
+				    log_size);
 	}
 	free(functions);
 	free(insns);
 	return fd;
 }
 
-int eno_link_create(int index, int program, int cgroup)
+int eno_link_create(int object, int index, int program, int target)
 {
 	union bpf_attr attr = {
 		.link_create = {
 			.prog_fd = (__u32)program,
-			.target_fd = (__u32)cgroup,
-			.attach_type = eno_programs[index].attach_type,
+			.target_fd = (__u32)target,
+			.attach_type = eno_objects[object].programs[index].attach_type,
 		},
 	};
 
@@ -330,12 +378,13 @@ int eno_program_by_id(unsigned int id)
 	return eno_bpf(BPF_PROG_GET_FD_BY_ID, &attr);
 }
 
-int eno_query(int index, int cgroup, int effective, unsigned int *ids, unsigned int *count)
+int eno_query(int object, int index, int cgroup, int effective, unsigned int *ids,
+	      unsigned int *count)
 {
 	union bpf_attr attr = {
 		.query = {
 			.target_fd = (__u32)cgroup,
-			.attach_type = eno_programs[index].attach_type,
+			.attach_type = eno_objects[object].programs[index].attach_type,
 			.query_flags = effective ? BPF_F_QUERY_EFFECTIVE : 0,
 			.prog_ids = eno_pointer(ids),
 			.prog_cnt = *count,

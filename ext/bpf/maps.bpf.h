@@ -25,11 +25,7 @@
 #ifndef ENO_MAPS_BPF_H
 #define ENO_MAPS_BPF_H
 
-#include <linux/bpf.h>
-#include <bpf/bpf_helpers.h>
-
-#define ENO_INLINE static __always_inline
-#define ENO_KEEP(value) asm volatile("" : "+r"(value))
+#include "map.bpf.h"
 #include "eno_abi.h"
 #include "eno_negotiate.h"
 
@@ -136,13 +132,6 @@ struct eno_request {
 	struct eno_session_key proposed; /* by the SYN, not claimed yet */
 	struct eno_session session;	 /* claimed for this connection */
 };
-
-struct eno_map {
-	__u32 type, key_size, value_size, max_entries, flags;
-};
-
-#define ENO_MAP(name, ...) \
-	struct eno_map name __attribute__((section("eno_maps"), used)) = { __VA_ARGS__ }
 
 ENO_MAP(eno_sockets, BPF_MAP_TYPE_SK_STORAGE, sizeof(int), sizeof(struct eno_socket), 0,
 	BPF_F_NO_PREALLOC | BPF_F_CLONE);

@@ -17,9 +17,8 @@ void sealer_pace(struct sealer *s, int64_t now)
 	s->sealed_at = now;
 }
 
-/* Application bytes in the frame after `written` more stream bytes, at most; urgent ones
- * are never parted. [8548:3.6-2] */
-static size_t frame_limit(const struct sealer *s, size_t written, int urgent)
+/* Urgent bytes are never parted. [8548:3.6-2] */
+size_t sealer_limit(const struct sealer *s, size_t written, int urgent)
 {
 	int early = s->frame_size > EARLY_FRAME && s->offset + written < s->early_until &&
 		    urgent == NO_URGENT;
@@ -32,7 +31,7 @@ size_t sealer_size(const struct sealer *s, size_t len, int urgent)
 	size_t written = 0;
 
 	do {
-		size_t limit = frame_limit(s, written, urgent);
+		size_t limit = sealer_limit(s, written, urgent);
 		size_t chunk = len < limit ? len : limit;
 
 		written += frame_overhead(urgent) + chunk;
@@ -58,7 +57,7 @@ static int seal_frame(struct sealer *s, const struct seal_job *job, size_t len, 
 		*p++ = (uint8_t)(job->urgent >> 8);
 		*p++ = (uint8_t)job->urgent;
 	}
-	if (len)
+	if (len && p != job->data + job->taken)
 		memmove(p, job->data + job->taken, len);
 	/* [8548:4.2.2-1] */
 	return aead_seal(&s->aead, frame + FRAME_HEADER_LEN, plain, s->offset + job->written,
@@ -69,7 +68,7 @@ static int seal_frame(struct sealer *s, const struct seal_job *job, size_t len, 
 static long next_chunk(const struct sealer *s, const struct seal_job *job)
 {
 	size_t left = job->len - job->taken;
-	size_t limit = frame_limit(s, job->written, job->urgent);
+	size_t limit = sealer_limit(s, job->written, job->urgent);
 	size_t chunk = left < limit ? left : limit;
 	size_t overhead = frame_overhead(job->urgent);
 	size_t room = job->room - job->written;

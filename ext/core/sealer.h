@@ -51,6 +51,9 @@ enum {
  * A sealer that is never told makes frames of frame_size. */
 void sealer_pace(struct sealer *s, int64_t now);
 
+/* Application bytes in the frame after `written` more stream bytes, at most. */
+size_t sealer_limit(const struct sealer *s, size_t written, int urgent);
+
 /* Stream bytes that sealing len bytes yields; one frame at least. */
 size_t sealer_size(const struct sealer *s, size_t len, int urgent);
 

@@ -36,6 +36,9 @@ cdef extern from "opener.h" nogil:
         aead_t next
         uint8_t *buffer
         size_t capacity
+        size_t ready
+        size_t ready_end
+        size_t at
         size_t end
         uint64_t offset
         uint64_t generation

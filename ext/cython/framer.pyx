@@ -31,7 +31,7 @@ import pyeno._complaints as say
 include "providers.pxi"
 
 bind_sodium()
-bind_providers()
+bind_providers(_crypto.plan)
 
 cdef enum:
     # work worth giving the GIL away for

@@ -50,9 +50,6 @@ cdef int check_identity(object tep_byte, object aead, object original_role) exce
 
 @cython.final
 cdef class Generations:
-    cdef generations_t g
-    cdef bint live
-
     def __init__(self):
         raise TypeError("Generations come from KeySchedule.outgoing() and incoming()")
 

@@ -101,7 +101,8 @@ cdef aead_provider provider_code(str name) except *:
     return AEAD_LIBCRYPTO if name == _crypto.LIBCRYPTO else AEAD_HOOKS
 
 
-cdef int bind_providers() except -1:
+# plan: who computes an AEAD, for those who use this module
+cdef int bind_providers(object plan_of) except -1:
     cdef const char *missing
     cdef aead_plan codes
     libcrypto = _crypto.loaded_libcrypto()
@@ -111,7 +112,7 @@ cdef int bind_providers() except -1:
             raise ImportError(f"{libcrypto}: {(<bytes>missing).decode()} is missing")
     aead_bind_hooks(&held_hooks)
     for aead in Aead:
-        plan = _crypto.plan(aead)
+        plan = plan_of(aead)
         codes = aead_plan(provider_code(plan.small), provider_code(plan.large), plan.cut)
         if aead_set_plan(aead, codes):
             raise ImportError(f"{aead.name}: {plan} cannot compute it")

@@ -4,13 +4,13 @@ from typing import Any
 
 from pyeno.bench.cpus import Cpus
 from pyeno.bench.kinds import FAMILIES, kinds, preload
-from pyeno.bench.limits import raise_limit
 from pyeno.bench.machine import describe, installed
 from pyeno.bench.places import place
 from pyeno.bench.progress import Progress
 from pyeno.bench.report import document
 from pyeno.bench.rounds import Settings, cells, measure, measure_stages
 from pyeno.bench.scenarios import QUICK, STAGES, Scenario, scenarios
+from pyeno.limits import raise_limit
 
 FULL = Settings()
 SHORT = Settings(rounds=5, seconds=0.06, stage_seconds=0.005, budget=40.0)

@@ -16,6 +16,7 @@ from pyeno.errors import ConfigError, PyenoError
 COMMANDS = {
     "listen": "accept TCP connections, encrypted where the peer can",
     "connect": "open a TCP connection, encrypted where the peer can",
+    "run": "run a program with its TCP encrypted where the peer can (root)",
     "flush": "forget the sessions cached for this user",
     "demo": "show TCP-ENO and tcpcrypt between two network namespaces",
     "bench": "measure pyeno beside plain TCP and TLS on this machine",

@@ -49,8 +49,8 @@ def keepalive(text: str) -> float | tuple[float, float]:
     return (seconds(interval), seconds(timeout)) if comma else seconds(interval)
 
 
-def add_policy_arguments(group: argparse._ArgumentGroup) -> None:
-    """What decides which cached sessions may be resumed."""
+def add_choice_arguments(group: argparse._ArgumentGroup) -> None:
+    """What may be negotiated."""
     group.add_argument(
         "--require", action="store_true", help="refuse connections that are not encrypted"
     )
@@ -62,6 +62,11 @@ def add_policy_arguments(group: argparse._ArgumentGroup) -> None:
         "--aead", metavar="NAME,…",
         help=f"AEADs, most preferred first: {', '.join(sorted(aead_names()))}",
     )  # fmt: skip
+
+
+def add_policy_arguments(group: argparse._ArgumentGroup) -> None:
+    """What decides which cached sessions may be resumed."""
+    add_choice_arguments(group)
     group.add_argument("--app-aware", action="store_true", help="set the application-aware bit")
     # an option of its own name: an optional value would swallow the address after it
     group.add_argument(

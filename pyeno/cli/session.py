@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pyeno.cli.authentication import Authenticate
-from pyeno.errors import AuthenticationError, PyenoError, TruncationError
+from pyeno.errors import PyenoError, ending
 from pyeno.sockets import Socket
 
 if TYPE_CHECKING:
@@ -97,13 +97,6 @@ class Session:
             "end": self.end,
         }
         return fields | {"error": self.error} if self.error else fields
-
-
-def ending(error: Exception) -> str:
-    """``truncated``, ``auth-failed``, or ``reset`` by either side."""
-    if isinstance(error, AuthenticationError):
-        return "auth-failed"
-    return "truncated" if isinstance(error, TruncationError) else "reset"
 
 
 def echo(session: Session) -> None:

@@ -10,6 +10,7 @@ import select
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from pyeno.errors import LocalProtocolError, PyenoError, RemoteProtocolError
@@ -91,6 +92,24 @@ class Link(Urgent, Outbound):
         """Protocol bytes the kernel had no room for, for who sends them itself."""
         unsent, self._unsent = self._unsent, b""
         return bytes(unsent)
+
+    @contextlib.contextmanager
+    def leaving(self) -> Iterator[bytes]:
+        """Protocol bytes the kernel has yet to be given, for who goes on with the keys: they
+        are forgotten here if no exception says that nobody does."""
+        with self.reading, self.writing:
+            self._halt()
+            try:
+                self.check(sending=True)
+                while self.connection.owes:
+                    self._unsent = bytes(self._unsent) + self.connection.data_to_send()
+                yield bytes(self._unsent)
+            except BaseException:
+                self._rearm()
+                raise
+            self._unsent = self._held = b""
+            self.leave_timer()
+            self._forget()
 
     def _discard_received(self) -> None:
         """Take protocol bytes that nobody will read (the peer's FINp): the

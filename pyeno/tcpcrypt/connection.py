@@ -345,6 +345,10 @@ class Connection:
     def arm(self, pump: "Pump") -> None:
         pump.arm(self._ready().rekey_at)
 
+    def traffic(self) -> Traffic:
+        """Both directions, for a relay that is to seal and open in the place of this."""
+        return self._ready()
+
     # -- ends ----------------------------------------------------------------
 
     def wipe(self) -> None:

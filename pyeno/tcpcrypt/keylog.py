@@ -28,6 +28,11 @@ def _nowhere(generations: Generations, key: Secret, outgoing: bool) -> None:
     """No key log is wanted."""
 
 
+def logged(log: Log) -> bool:
+    """Whether it is told for anybody's sake."""
+    return log is not _nowhere
+
+
 class KeyLog:
     """Appends the keys of one session to ``path``."""
 

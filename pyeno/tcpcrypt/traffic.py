@@ -8,13 +8,14 @@ only sends reads no answers, and one key must not seal without end.
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pyeno._values import Buffer
 from pyeno.constants import AEAD_TAG_LEN, FLAGS_LEN, FRAME_DATA_MAX, FRAME_HEADER_LEN, Aead
 from pyeno.errors import LocalProtocolError, RemoteProtocolError
 from pyeno.tcpcrypt.agreement import Secret
 from pyeno.tcpcrypt.framer import Opener, Sealer
+from pyeno.tcpcrypt.keylog import logged
 from pyeno.tcpcrypt.keyschedule import Generations
 
 CLEN_MIN = FLAGS_LEN + AEAD_TAG_LEN
@@ -91,6 +92,17 @@ class Traffic:
     def remote_generation(self) -> int:
         """Of the frames authenticated, whatever key was got ready for the next one."""
         return self.opener.generation
+
+    def rekeying(self) -> dict[str, Any]:
+        """What else decides on the next frames, for :class:`pyeno._native.relay.Keys`."""
+        return {
+            "paced": self._paced,
+            "rekey_bytes": self._budget,
+            "rekey_at": self._rekey_at,
+            "advanced_at": self._advanced_at,
+            "empty_unanswered": self._empty_unanswered,
+            "log": self._log if logged(self._log) else None,
+        }
 
     # -- sending -------------------------------------------------------------
 

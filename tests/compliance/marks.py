@@ -16,7 +16,7 @@ SOURCES = (
     "pyeno/**/*.py",
     "pyeno/**/*.pyi",
 )
-GENERATED = ("ext/cython/*.c", "ext/bpf/eno_insns.h")
+GENERATED = ("ext/cython/*.c", "ext/bpf/*_insns.h")
 
 _TOKEN = re.compile(r"\[(85\d\d):([^\]]*)")
 

@@ -34,6 +34,15 @@ def listening(config: Config | None = None) -> Iterator[pyeno.Socket]:
 
 
 @contextlib.contextmanager
+def raw_listening() -> Iterator[socket.socket]:
+    """A plain socket that plays host B by hand."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(TIMEOUT)
+        listening_port[0] = listener.getsockname()[1]
+        yield listener
+
+
+@contextlib.contextmanager
 def pair(
     config: Config | None = None, timeout: float | None = TIMEOUT
 ) -> Iterator[tuple[pyeno.Socket, pyeno.Socket]]:

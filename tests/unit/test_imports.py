@@ -20,7 +20,7 @@ TWINS = ("pyeno._native", "pyeno._pure")
 STAGE_PACKAGES = {"pyeno", "pyeno.tcpcrypt", *TWINS}
 DOES_IO = {
     "doctor", "sockets", "aio", "auth.aio", "auth.known_hosts", "relay", "inprocess", "kernel",
-    "cli", "demo", "bench", "__main__",
+    "cli", "demo", "bench", "redirect", "__main__",
 }  # fmt: skip
 IO_MODULES = {
     "asyncio", "fcntl", "http", "multiprocessing", "select", "selectors", "signal",
@@ -32,7 +32,7 @@ LAYERS: tuple[set[str], ...] = (
     STAGES,
     {"tep", "tcpcrypt", "tls", "config", "events"},
     {"connection"},
-    {"kernel", "attach", "doctor", "mounts", "sockets", "aio"},
+    {"kernel", "attach", "doctor", "loading", "mounts", "redirect", "sockets", "aio"},
     {"auth", "relay", "inprocess"},
     {"cli", "demo", "bench", "__main__"},
 )

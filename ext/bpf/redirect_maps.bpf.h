@@ -1,0 +1,180 @@
+/* What the redirecting programs remember, and for how long.
+ *
+ * eno_origins   sk_storage: where a program meant to connect, or who connects to
+ *               it, while the kernel's own addresses are the relay's; the socket
+ * eno_verdicts  by the connecting socket's address and port: what the relay made
+ *               of a held SYN; until that socket closes
+ * eno_reached   by the relay's address and port: for whom the relay connects to a
+ *               listener of a program; until that connection is established
+ * eno_listeners by address and port: how many sockets of the cgroups listen there
+ * eno_rules     array of one: what is redirected, and to where
+ * eno_skipped   longest prefix match: networks that are not redirected
+ * eno_owners    processes of the relay, whose own connections are left alone
+ * eno_listening sockmap: the relay's listeners, as long as they listen
+ * eno_events    ring buffer to the relay
+ *
+ * Addresses are in network order, IPv4's mapped (RFC 4291 section 2.5.5.2); ports too.
+ * pyeno/redirect/layout.py has the same structures.
+ */
+#ifndef ENO_REDIRECT_MAPS_BPF_H
+#define ENO_REDIRECT_MAPS_BPF_H
+
+#include <linux/in.h>
+#include <bpf/bpf_endian.h>
+
+#include "map.bpf.h"
+
+enum {
+	ENO_FLOWS_MAX = 16384,
+	ENO_LISTENERS_MAX = 16384,
+	ENO_NETWORKS_MAX = 4096,
+	ENO_OWNERS_MAX = 1024,
+	ENO_RING_SIZE = 1 << 20,
+	ENO_PACKET_MAX = 120, /* the longest IP and TCP headers */
+	ENO_PORTS_LEN = 8192, /* a bit for every port */
+};
+
+enum { ENO_AF_INET = 2, ENO_AF_INET6 = 10, ENO_SOCK_STREAM = 1 };
+
+/* eno_listening, and in this order in eno_rules: IPv6 is one more than IPv4 */
+enum { ENO_NEAR, ENO_STEERED = 2, ENO_LISTENING_MAX = 4 };
+
+struct eno_endpoint {
+	__u32 address[4];
+	__be16 port;
+	__u16 pad;
+};
+
+enum { ENO_DIVERTED = 1, ENO_HELD, ENO_REACHED };
+
+struct eno_origin {
+	struct eno_endpoint remote;
+	struct eno_endpoint local; /* port 0: the kernel's is right, or nobody knows yet */
+	__u32 state, pid, uid;
+};
+
+struct eno_verdict {
+	__u64 cookie;
+	struct eno_endpoint local; /* of the far connection */
+	__u32 error;		   /* 0: admitted */
+};
+
+enum { ENO_EVENT_HELD, ENO_EVENT_AGAIN, ENO_EVENT_GONE };
+
+struct eno_event {
+	__u64 cookie;
+	__u32 kind, pid, uid, len;
+	struct eno_endpoint remote, source;
+};
+
+struct eno_held {
+	struct eno_event event;
+	__u8 packet[ENO_PACKET_MAX];
+};
+
+struct eno_rules {
+	__u64 netns; /* its cookie: elsewhere the relay's listeners cannot be reached */
+	struct eno_endpoint listening[ENO_LISTENING_MAX]; /* port 0: none */
+	__u8 closed;					  /* without a relay, refuse */
+	__u8 every_port; /* inbound; otherwise only those of ports */
+	__u8 pad[6];
+	__u8 skipped[ENO_PORTS_LEN], ports[ENO_PORTS_LEN];
+};
+
+struct eno_prefix {
+	__u32 bits;
+	__u32 address[4];
+};
+
+ENO_MAP(eno_origins, BPF_MAP_TYPE_SK_STORAGE, sizeof(int), sizeof(struct eno_origin), 0,
+	BPF_F_NO_PREALLOC);
+ENO_MAP(eno_verdicts, BPF_MAP_TYPE_LRU_HASH, sizeof(struct eno_endpoint),
+	sizeof(struct eno_verdict), ENO_FLOWS_MAX, 0);
+ENO_MAP(eno_reached, BPF_MAP_TYPE_LRU_HASH, sizeof(struct eno_endpoint),
+	sizeof(struct eno_endpoint), ENO_FLOWS_MAX, 0);
+ENO_MAP(eno_listeners, BPF_MAP_TYPE_LRU_HASH, sizeof(struct eno_endpoint), sizeof(__u32),
+	ENO_LISTENERS_MAX, 0);
+ENO_MAP(eno_rules, BPF_MAP_TYPE_ARRAY, sizeof(__u32), sizeof(struct eno_rules), 1, 0);
+ENO_MAP(eno_skipped, BPF_MAP_TYPE_LPM_TRIE, sizeof(struct eno_prefix), sizeof(__u32),
+	ENO_NETWORKS_MAX, BPF_F_NO_PREALLOC);
+ENO_MAP(eno_owners, BPF_MAP_TYPE_HASH, sizeof(__u32), sizeof(__u32), ENO_OWNERS_MAX,
+	BPF_F_NO_PREALLOC);
+ENO_MAP(eno_listening, BPF_MAP_TYPE_SOCKMAP, sizeof(__u32), sizeof(__u64), ENO_LISTENING_MAX, 0);
+ENO_MAP(eno_events, BPF_MAP_TYPE_RINGBUF, 0, 0, ENO_RING_SIZE, 0);
+
+/* Before the branch that needs it: out of two branches the compiler would merge the
+ * loads into one, at an address of its own, which the verifier refuses for contexts. */
+#define ENO_READ_IPV4(name, field) \
+	__u32 name = (field);      \
+	ENO_KEEP(name)
+
+#define ENO_READ_IPV6(e, field)               \
+	do {                                  \
+		(e)->address[0] = (field)[0]; \
+		(e)->address[1] = (field)[1]; \
+		(e)->address[2] = (field)[2]; \
+		(e)->address[3] = (field)[3]; \
+	} while (0)
+
+static __always_inline struct eno_rules *eno_get_rules(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&eno_rules, &zero);
+}
+
+static __always_inline void eno_set_ipv4(struct eno_endpoint *e, __u32 address)
+{
+	e->address[0] = e->address[1] = 0;
+	e->address[2] = bpf_htonl(0xffff);
+	e->address[3] = address;
+}
+
+static __always_inline int eno_is_ipv4(const struct eno_endpoint *e)
+{
+	return !(e->address[0] | e->address[1]) && e->address[2] == bpf_htonl(0xffff);
+}
+
+static __always_inline int eno_is_any(const struct eno_endpoint *e)
+{
+	return !(e->address[0] | e->address[1] | e->address[3]) &&
+	       (!e->address[2] || e->address[2] == bpf_htonl(0xffff));
+}
+
+static __always_inline int eno_same_address(const struct eno_endpoint *a,
+					    const struct eno_endpoint *b)
+{
+	return !((a->address[0] ^ b->address[0]) | (a->address[1] ^ b->address[1]) |
+		 (a->address[2] ^ b->address[2]) | (a->address[3] ^ b->address[3]));
+}
+
+/* This host itself, the link (whose scope the hooks do not tell), or many: left alone. */
+static __always_inline int eno_is_special(const struct eno_endpoint *e)
+{
+	__u32 first;
+
+	if (eno_is_ipv4(e)) {
+		first = bpf_ntohl(e->address[3]) >> 24;
+		return first == 0 || first == 127 || first >= 224;
+	}
+	first = bpf_ntohl(e->address[0]);
+	return !(e->address[0] | e->address[1] | e->address[2]) || first >> 24 == 0xff ||
+	       first >> 22 == 0xfe80 >> 6;
+}
+
+static __always_inline int eno_has_port(const __u8 *ports, __be16 port)
+{
+	__u32 n = bpf_ntohs(port);
+
+	return ports[n >> 3 & (ENO_PORTS_LEN - 1)] >> (n & 7) & 1;
+}
+
+static __always_inline int eno_in_skipped_network(const struct eno_endpoint *e)
+{
+	struct eno_prefix key = { .bits = 128 };
+
+	__builtin_memcpy(key.address, e->address, sizeof(key.address));
+	return bpf_map_lookup_elem(&eno_skipped, &key) != 0;
+}
+
+#endif

@@ -1,0 +1,193 @@
+/* far to near: received, opened in place, sent from there; see relay_pair.h. */
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "relay_pair.h"
+#include "wipe.h"
+
+void pair_evict(struct relay *r, struct pair *p)
+{
+	struct opener *o = &p->keys->opener;
+	size_t kept = opener_buffered(o);
+	uint8_t *own = kept ? malloc(kept) : NULL;
+
+	r->owner = NULL;
+	if (own)
+		memcpy(own, o->buffer + o->at, kept);
+	o->buffer = own;
+	o->capacity = o->end = own ? kept : 0;
+	o->ready = o->ready_end = o->at = 0;
+	if (kept && !own)
+		pair_fail(r, p, RELAY_FAILED, ENOMEM);
+}
+
+/* p's unopened bytes come to the beginning of the shared buffer. */
+static void pair_settle(struct relay *r, struct pair *p)
+{
+	struct opener *o = &p->keys->opener;
+	size_t kept = opener_buffered(o);
+
+	if (r->owner && r->owner != p)
+		pair_evict(r, r->owner);
+	if (r->owner == p && (!kept || o->capacity - o->end >= BATCH))
+		goto placed;
+	if (kept)
+		memmove(r->in, o->buffer + o->at, kept);
+	if (r->owner != p)
+		free(o->buffer);
+	o->buffer = r->in;
+	o->capacity = sizeof(r->in);
+	o->at = 0;
+	o->end = kept;
+	r->owner = p;
+placed:
+	if (!kept)
+		o->at = o->end = 0;
+	o->ready = o->ready_end = o->at;
+}
+
+/* How much to ask for: up to where a frame ends, if those to come are as long as this one,
+ * so that no part of one is left to be kept. */
+static size_t in_wanted(const struct pair *p)
+{
+	const struct opener *o = &p->keys->opener;
+	size_t limit = flow_room(&p->near, &p->in), kept = opener_buffered(o);
+	size_t frame = p->frame, want = 0;
+
+	if (kept >= FRAME_HEADER_LEN) {
+		const uint8_t *head = o->buffer + o->at;
+
+		frame = FRAME_HEADER_LEN + ((size_t)head[1] << 8 | head[2]);
+		want = frame > kept ? frame - kept : 0;
+	}
+	if (frame && limit > want)
+		want += (limit - want) / frame * frame;
+	if (!want)
+		want = limit;
+	return want < o->capacity - o->end ? want : o->capacity - o->end;
+}
+
+/* One recv() of far; -1: its connection is lost. */
+static int in_receive(struct pair *p)
+{
+	struct opener *o = &p->keys->opener;
+	size_t want = in_wanted(p);
+	ssize_t n;
+
+	do
+		n = recv(p->far.fd, o->buffer + o->end, want, MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	if (n < 0 && errno != EAGAIN)
+		return -1;
+	p->in.bulk = n > 0 && (size_t)n == want;
+	if (n == 0)
+		p->far.over = 1;
+	if (n <= 0 || ((size_t)n < want && !p->far.hup))
+		p->far.readable = 0;
+	if (n > 0)
+		opener_commit(o, (size_t)n);
+	return 0;
+}
+
+/* Open frames, where they are: the plaintext of each. -1: too many rekeyings, or as told. */
+static int in_open(struct pair *p, struct iovec *iov, int *count, size_t *total, int *status)
+{
+	struct opener *o = &p->keys->opener;
+
+	*status = AEAD_OK;
+	for (*count = 0, *total = 0; *count < SLOTS;) {
+		uint64_t from = o->offset;
+		size_t len;
+
+		*status = relay_keys_open(p->keys);
+		len = opener_pending(o);
+		if (!len)
+			break;
+		p->frame = (size_t)(o->offset - from);
+		iov[*count].iov_base = o->buffer + o->ready;
+		iov[*count].iov_len = len;
+		o->ready = o->ready_end;
+		*total += len;
+		++*count;
+		if (*status)
+			break;
+	}
+	p->more = *count == SLOTS;
+	return *status ? -1 : 0;
+}
+
+static enum relay_end fault_end(const struct opener *o)
+{
+	if (o->fault == FAULT_AUTHENTICATION)
+		return RELAY_AUTH_FAILED;
+	return o->fault == FAULT_PROVIDER ? RELAY_FAILED : RELAY_PROTOCOL;
+}
+
+/* What stands behind the frames that were opened. */
+static void in_judge(struct relay *r, struct pair *p)
+{
+	struct opener *o = &p->keys->opener;
+
+	if (p->more)
+		return;
+	if (o->fault)
+		pair_fail(r, p, fault_end(o), 0);
+	else if (p->far.over && !o->finp) /* [8548:3.7-4, 3.7-5] */
+		pair_fail(r, p, p->far.error ? RELAY_RESET : RELAY_TRUNCATED, p->far.error);
+	else if (o->finp && !flow_rest(&p->in) && !p->in.done) {
+		shutdown(p->near.fd, SHUT_WR);
+		p->in.done = 1;
+	}
+}
+
+/* Nothing kept: the buffer is anybody's. */
+static void pair_rest(struct relay *r, struct pair *p)
+{
+	struct opener *o = &p->keys->opener;
+
+	if (o->end > r->in_used)
+		r->in_used = o->end;
+	if (r->owner == p && !opener_buffered(o)) {
+		r->owner = NULL;
+		o->buffer = NULL;
+		o->capacity = o->ready = o->ready_end = o->at = o->end = 0;
+	}
+	o->plain_end = 0; /* the engine wipes its buffer itself */
+}
+
+void pair_open(struct relay *r, struct pair *p)
+{
+	struct iovec iov[SLOTS];
+	size_t total;
+	int count, status;
+
+	if (!flow_resume(&p->in, &p->near, 0)) {
+		if (p->near.error)
+			pair_near_lost(r, p, p->near.error);
+		return;
+	}
+	pair_settle(r, p);
+	if (!p->more && p->far.readable && !p->far.over && in_receive(p)) {
+		pair_fail(r, p, RELAY_RESET, p->far.error ? p->far.error : errno);
+		return;
+	}
+	if (in_open(p, iov, &count, &total, &status) && status != RELAY_TOO_MANY) {
+		pair_fail(r, p, RELAY_FAILED, ENOMEM);
+		return;
+	}
+	if (count && flow_send(&p->in, &p->near, iov, count, total, 0)) {
+		if (p->near.error)
+			pair_near_lost(r, p, p->near.error);
+		else
+			pair_fail(r, p, RELAY_FAILED, ENOMEM);
+		return;
+	}
+	if (status == RELAY_TOO_MANY)
+		pair_fail(r, p, RELAY_PROTOCOL, 0);
+	else
+		in_judge(r, p);
+	if (p->keys)
+		pair_rest(r, p);
+}

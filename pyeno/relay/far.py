@@ -1,0 +1,92 @@
+"""Sockets towards other hosts, never blocking, by as few calls as can be.
+
+This is the one place of the relay that reaches behind :class:`pyeno.Socket`:
+its connect() and accept() each do more than a relay needs for a connection
+that it hands to an engine at once.
+"""
+
+import errno
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+from pyeno.config import Config
+from pyeno.sockets import Socket, caching
+from pyeno.sockets.link import Link
+from pyeno.sockets.raw import BaseSocket, kind_of
+
+_connect_ex = BaseSocket.connect_ex  # type: ignore[attr-defined]
+_accept = BaseSocket._accept  # type: ignore[attr-defined]
+_STREAM = int(socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+_AT_ONCE = 64
+"""connections accepted before others have their turn"""
+_GONE = (errno.ECONNABORTED, errno.EPROTO, errno.EPERM)
+
+
+def opening(family: int, config: Config) -> Socket:
+    """One to connect with."""
+    return Socket(family, _STREAM, config=config)
+
+
+def plain(family: int) -> socket.socket:
+    """One towards a program."""
+    return socket.socket(family, _STREAM)
+
+
+def connect(sock: socket.socket, address: Any) -> int:
+    """0 once connected, EINPROGRESS, or why not; may be asked again and again.
+
+    Between namespaces of one host, and over loopback, the answer is there when
+    connect(2) returns, so it is asked for at once.
+    """
+    code: int = _connect_ex(sock, address)
+    if code == errno.EINPROGRESS:
+        code = _connect_ex(sock, address)
+    if code == errno.EISCONN:
+        return 0
+    return errno.EINPROGRESS if code == errno.EALREADY else code
+
+
+def accepted(listener: socket.socket) -> Iterator[tuple[int, Any]]:
+    """(descriptor, address) of those who wait, up to a number; OSError: EMFILE and such."""
+    for _ in range(_AT_ONCE):
+        try:
+            descriptor, address = _accept(listener)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if error.errno in _GONE:
+                continue
+            raise
+        yield descriptor, address
+
+
+def adopted(listener: socket.socket, descriptor: int) -> socket.socket:
+    """A plain one that was accepted; who moves its data makes it non-blocking."""
+    return socket.socket(*kind_of(listener), descriptor)
+
+
+def adopted_eno(listener: Socket, descriptor: int, config: Config) -> Socket:
+    """One of a listener that negotiates ENO."""
+    sock = Socket(*kind_of(listener), fileno=descriptor, config=config)
+    sock.setblocking(False)
+    sock._configured = listener._configured  # the verdict comes with a session's secret
+    return sock
+
+
+def settled(sock: Socket) -> Link | None:
+    """The verdict on a connected one: the link to agree on keys with, None: plain.
+
+    Raises EncryptionRequiredError, KernelError; the connection was reset.
+    """
+    sock._settle(connected=True, taking=True)
+    link = sock.link()
+    if link is not None:
+        link.leave_timer()
+    return link
+
+
+def reconfigure(listener: Socket, config: Config) -> None:
+    """Negotiate under another policy from now on; KernelError on Linux before 6.12."""
+    listener._configured = caching.configure(listener, config)
+    listener._config = config

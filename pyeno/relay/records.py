@@ -1,0 +1,173 @@
+"""What is known of each relayed connection, and what all of them add up to."""
+
+import time
+from collections import Counter
+from typing import Any, Literal, Protocol
+
+from pyeno.constants import Reason
+from pyeno.errors import NotEncryptedError
+from pyeno.sockets import Info
+
+Address = tuple[str, int]
+Direction = Literal["outbound", "inbound"]
+
+
+def address_text(address: Address | None) -> str | None:
+    """``HOST:PORT``, or ``[HOST]:PORT`` for IPv6."""
+    if address is None:
+        return None
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class Record:
+    """One connection, from the program's SYN, or the peer's, to its end."""
+
+    __slots__ = (
+        "bytes_in", "bytes_out", "direction", "end", "errno", "error", "info", "local", "peer",
+        "program", "since", "state", "token",
+    )  # fmt: skip
+
+    def __init__(
+        self, token: int, direction: Direction, peer: Address, program: Address | None
+    ) -> None:
+        self.token = token
+        self.direction = direction
+        self.peer = peer
+        """the other host's end"""
+        self.program = program
+        """the program's end of its own connection; None until the relay has reached it"""
+        self.local: Address | None = None
+        """this host's end, towards the other host"""
+        self.info: Info | None = None
+        self.state = "opening"
+        """then ``open``, and at last ``ended`` or ``refused``"""
+        self.since = time.time()
+        self.bytes_out = self.bytes_in = 0
+        """application bytes towards the peer, and from it"""
+        self.end: str | None = None
+        """as :class:`pyeno.relay.engine.End` has them, or ``refused``"""
+        self.errno = 0
+        self.error = ""
+        """what was wrong, for people"""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        eno = _NO_INFO if self.info is None else self.info.as_dict()
+        fields = {
+            "direction": self.direction,
+            "peer": address_text(self.peer),
+            "local": address_text(self.local),
+            "program": address_text(self.program),
+            "state": self.state,
+            **eno,
+            "since": self.since,
+            "bytes_in": self.bytes_in,
+            "bytes_out": self.bytes_out,
+            "end": self.end,
+        }
+        return fields | {"error": self.error} if self.error else fields
+
+
+_NO_INFO: dict[str, Any] = dict.fromkeys(
+    ("encrypted", "reason", "tep", "role", "session_id", "transcript", "aead", "resumed",
+     "self_aware", "peer_aware")
+)  # fmt: skip
+
+
+class Observer(Protocol):
+    """Who wants to hear of connections, in the relay's thread: be quick."""
+
+    def opened(self, record: Record) -> None:
+        """Both ends are joined."""
+
+    def ended(self, record: Record) -> None:
+        """Also of one that was refused, or failed before it was open."""
+
+
+class Book:
+    """The connections there are, and the sums of those there were."""
+
+    def __init__(self, observer: Observer | None = None) -> None:
+        self.records: dict[int, Record] = {}
+        self._observer = observer
+        self._tokens = 0
+        self._opened: Counter[str] = Counter()
+        self._reasons: Counter[str] = Counter()
+        self._refused: Counter[str] = Counter()
+        self._ends: Counter[str] = Counter()
+        self._encrypted = self._resumed = self._plain = 0
+        self._bytes_out = self._bytes_in = 0
+
+    def begin(self, direction: Direction, peer: Address, program: Address | None) -> Record:
+        """A connection that somebody wants to have."""
+        self._tokens = token = self._tokens + 1
+        self.records[token] = record = Record(token, direction, peer, program)
+        return record
+
+    def opened(self, record: Record) -> None:
+        """Both ends are joined; ``info`` and ``local`` are there."""
+        record.state = "open"
+        info = record.info
+        assert info is not None
+        self._opened[record.direction] += 1
+        if info.encrypted:
+            self._encrypted += 1
+            self._resumed += info.resumed
+        else:
+            self._plain += 1
+            self._reasons[_slug(info.reason)] += 1
+        if self._observer is not None:
+            self._observer.opened(record)
+
+    def ended(
+        self, record: Record, end: str, errno: int = 0, bytes_out: int = 0, bytes_in: int = 0
+    ) -> None:
+        """Of a connection that was open."""
+        record.bytes_out, record.bytes_in = bytes_out, bytes_in
+        self._bytes_out += bytes_out
+        self._bytes_in += bytes_in
+        self._close(record, "ended", end, errno)
+
+    def refused(self, record: Record, why: str, errno: int = 0, error: str = "") -> None:
+        """Of one that never was; ``why`` is what it counts as."""
+        record.error = error
+        self._refused[why] += 1
+        self._close(record, "refused", "refused", errno)
+
+    def _close(self, record: Record, state: str, end: str, errno: int) -> None:
+        record.state, record.end, record.errno = state, end, errno
+        self._ends[end] += 1
+        del self.records[record.token]
+        if self._observer is not None:
+            self._observer.ended(record)
+
+    def counters(self) -> dict[str, Any]:
+        """Sums since the relay began; those of bytes are of connections that ended."""
+        states = Counter(record.state for record in list(self.records.values()))
+        return {
+            "opening": states["opening"],
+            "open": states["open"],
+            "outbound": self._opened["outbound"],
+            "inbound": self._opened["inbound"],
+            "encrypted": self._encrypted,
+            "resumed": self._resumed,
+            "plain": self._plain,
+            "reasons": dict(self._reasons),
+            "refused": dict(self._refused),
+            "ends": dict(self._ends),
+            "bytes_out": self._bytes_out,
+            "bytes_in": self._bytes_in,
+        }
+
+
+def _slug(reason: Reason | None) -> str:
+    return "unknown" if reason is None else reason.slug
+
+
+def session_id(record: Record) -> bytes | None:
+    """The connection's, once there is one (RFC 8547 section 5.1)."""
+    try:
+        return None if record.info is None else record.info.session_id
+    except NotEncryptedError:
+        return None

@@ -1,0 +1,193 @@
+"""The relay: one thread opens and accepts connections, engines move their data."""
+
+import contextlib
+import select
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+from pyeno import mounts
+from pyeno.errors import ConfigError, KernelError
+from pyeno.limits import raise_limit
+from pyeno.redirect import Redirection, Rules
+from pyeno.relay import far, listeners
+from pyeno.relay.attachment import attached, sweep
+from pyeno.relay.desk import Desk, Redirecting
+from pyeno.relay.inbound import Inbound
+from pyeno.relay.listeners import existing
+from pyeno.relay.loop import Loop
+from pyeno.relay.outbound import Outbound
+from pyeno.relay.records import Book, Observer, Record
+from pyeno.relay.settings import Settings
+from pyeno.relay.traffic import Traffic
+
+PIN = Path("/sys/fs/bpf/pyeno-relay")
+LOOK_SECONDS = 1.0
+"""how often it looks who is late, and whether there is room again"""
+DESCRIPTORS = 6
+"""of a plain connection: two sockets, and a pipe in each direction"""
+
+Redirect = Callable[..., "contextlib.AbstractContextManager[Redirecting]"]
+
+
+class Relay:
+    """Serves the programs of some cgroups until it is told to stop.
+
+        with Relay(settings) as relay:      # attached: programs may start
+            relay.run()
+
+    Entering raises :class:`pyeno.KernelError`, which says what is missing; then
+    nothing is attached.  stop(), reload(), counters() and connections() may be
+    called from other threads and from signal handlers.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        observer: Observer | None = None,
+        *,
+        redirect: Redirect | None = None,
+    ) -> None:
+        self._settings = settings
+        self._book = Book(observer)
+        self.loop = self._loop = Loop()
+        """for whoever has descriptors that the relay's thread is to watch"""
+        self._redirect = redirect or _redirection
+        self._stack = ExitStack()
+        self._look_at = 0.0
+        self._taking = False
+        """new connections are taken"""
+
+    # -- beginning and end -----------------------------------------------------
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            stack.callback(self._loop.close)
+            mounts.ensure_cgroup2()
+            sweep()
+            stack.enter_context(attached())
+            self._open(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def _open(self, stack: ExitStack) -> None:
+        settings = self._settings
+        raise_limit(settings.connections_max * DESCRIPTORS)
+        near = steered = (None, None)  # type: Any
+        if settings.outbound:
+            near = listeners.near(stack)
+        if settings.inbound:
+            steered = listeners.steered(stack, settings.config)
+        traffic = Traffic(self._loop, self._book, settings.workers)
+        stack.callback(traffic.close)
+        redirection = stack.enter_context(self._redirect(settings, near=near, steered=steered))
+        self._desk = desk = Desk(
+            self._loop, self._book, traffic, settings, self._crowded, redirection
+        )
+        self._outbound, self._inbound = Outbound(desk, near), Inbound(desk)
+        stack.callback(self._inbound.close)
+        stack.callback(self._outbound.close)
+        for listener in existing(near):
+            accept = partial(self._outbound.accept, listener)
+            self._loop.watch(listener.fileno(), select.EPOLLIN, accept)
+        self._steered = steered
+        self._take()
+
+    def run(self) -> None:
+        """Serve until stop(); what is open then is reset when the relay is left."""
+        self._loop.run(self._tick)
+
+    def stop(self) -> None:
+        """Let run() return."""
+        self._loop.stop()
+
+    # -- new connections, while there is room ------------------------------------
+
+    def _take(self) -> None:
+        self._taking = True
+        desk = self._desk
+        self._loop.watch(desk.redirection.fileno(), select.EPOLLIN, self._outbound.held)
+        for listener in existing(self._steered):
+            accept = partial(self._inbound.accept, listener)
+            self._loop.watch(listener.fileno(), select.EPOLLIN, accept)
+
+    def _crowded(self) -> None:
+        """Who comes now waits: SYNs stay held, accepted ones in the backlog."""
+        if self._taking:
+            self._taking = False
+            self._look_at = time.monotonic() + LOOK_SECONDS
+            self._loop.forget(self._desk.redirection.fileno())
+            for listener in existing(self._steered):
+                self._loop.forget(listener.fileno())
+
+    def _tick(self) -> float | None:
+        now = time.monotonic()
+        full = len(self._book.records) >= self._settings.connections_max
+        if full:
+            self._crowded()
+        if now >= self._look_at:
+            self._look_at = now + LOOK_SECONDS
+            self._outbound.look(now)
+            self._inbound.look(now)
+            if not (full or self._taking):
+                self._take()
+        waiting = self._outbound.busy or self._inbound.busy or not self._taking
+        return LOOK_SECONDS if waiting else None
+
+    # -- for its owner ---------------------------------------------------------
+
+    def reload(self, settings: Settings) -> None:
+        """Take new connections under other settings; those that are there go on.
+
+        Raises :class:`pyeno.ConfigError`, and changes nothing, where only another relay
+        could do that.
+        """
+        for name in ("cgroups", "outbound", "inbound", "workers", "fail"):
+            if getattr(settings, name) != getattr(self._settings, name):
+                raise ConfigError(
+                    f"{name}: {getattr(settings, name)!r}; a relay that runs has "
+                    f"{getattr(self._settings, name)!r}: stop it and start another one"
+                )
+        self._loop.soon(partial(self._reload, settings))
+
+    def _reload(self, settings: Settings) -> None:
+        if settings.config != self._settings.config:
+            for listener in existing(self._steered):
+                with contextlib.suppress(KernelError):  # its TEPs stay, before Linux 6.12
+                    far.reconfigure(listener, settings.config)
+        self._desk.redirection.set_rules(rules(settings))
+        self._desk.settings = self._settings = settings
+
+    def counters(self) -> dict[str, Any]:
+        """What all connections add up to."""
+        return self._book.counters()
+
+    def connections(self) -> list[Record]:
+        """Those there are, with the bytes so far."""
+        self._desk.traffic.progress()
+        return list(self._book.records.values())
+
+
+def rules(settings: Settings) -> Any:
+    """What the kernel decides without asking."""
+    return Rules(
+        skip_ports=settings.skip_ports,
+        skip_networks=settings.skip_networks,
+        inbound_ports=settings.inbound_ports if settings.inbound else frozenset(),
+    )
+
+
+def _redirection(settings: Settings, near: Any, steered: Any) -> Any:
+    return Redirection(
+        settings.cgroups,
+        near=near,
+        steered=steered,
+        rules=rules(settings),
+        pin=PIN if settings.fail == "closed" else None,
+    )
