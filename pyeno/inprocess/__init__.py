@@ -7,6 +7,6 @@ top, ``loops.py`` is for asyncio.
 """
 
 from pyeno.inprocess.launch import launch
-from pyeno.inprocess.rules import SECURE_PORTS, Rules
+from pyeno.inprocess.rules import Rules
 
-__all__ = ["SECURE_PORTS", "Rules", "launch"]
+__all__ = ["Rules", "launch"]

@@ -4,8 +4,7 @@ import ipaddress
 import socket
 from typing import Any, NamedTuple
 
-SECURE_PORTS = frozenset({22, 443, 465, 636, 853, 989, 990, 993, 995, 5061, 8443})
-"""Of protocols that encrypt by themselves: SSH, HTTPS, and others over TLS."""
+from pyeno.constants import SECURE_PORTS
 
 
 class Rules(NamedTuple):
