@@ -169,7 +169,8 @@ def direct_plan(aead: Aead) -> Plan:
     chosen = plan(aead)
     if chosen.small == CRYPTOGRAPHY or _forced(aead):
         return chosen
-    return Plan(chosen.small, chosen.small, 0)
+    large = LIBCRYPTO if _can(LIBCRYPTO, aead) else chosen.small
+    return Plan(chosen.small, large, CUT[aead])
 
 
 def providers() -> dict[Aead, str]:

@@ -23,40 +23,28 @@ int eno_connect6(struct bpf_sock_addr *ctx)
 SEC("cgroup/getpeername4")
 int eno_peername4(struct bpf_sock_addr *ctx)
 {
-	const struct eno_origin *origin = eno_named(ctx);
-
-	if (origin)
-		eno_tell4(ctx, &origin->remote);
+	eno_tell4(ctx, eno_true_name(ctx, 1));
 	return 1;
 }
 
 SEC("cgroup/getpeername6")
 int eno_peername6(struct bpf_sock_addr *ctx)
 {
-	const struct eno_origin *origin = eno_named(ctx);
-
-	if (origin)
-		eno_tell6(ctx, &origin->remote);
+	eno_tell6(ctx, eno_true_name(ctx, 1));
 	return 1;
 }
 
 SEC("cgroup/getsockname4")
 int eno_sockname4(struct bpf_sock_addr *ctx)
 {
-	const struct eno_origin *origin = eno_named(ctx);
-
-	if (origin)
-		eno_tell4(ctx, &origin->local);
+	eno_tell4(ctx, eno_true_name(ctx, 0));
 	return 1;
 }
 
 SEC("cgroup/getsockname6")
 int eno_sockname6(struct bpf_sock_addr *ctx)
 {
-	const struct eno_origin *origin = eno_named(ctx);
-
-	if (origin)
-		eno_tell6(ctx, &origin->local);
+	eno_tell6(ctx, eno_true_name(ctx, 0));
 	return 1;
 }
 

@@ -23,8 +23,10 @@ static __always_inline int eno_listens(__u32 which)
 	return 1;
 }
 
-static __always_inline int eno_is_owner(__u32 pid)
+static __always_inline int eno_is_owner(void)
 {
+	__u32 pid = bpf_get_current_pid_tgid() >> 32;
+
 	return bpf_map_lookup_elem(&eno_owners, &pid) != 0;
 }
 
@@ -37,7 +39,7 @@ static __always_inline int eno_is_wanted(struct bpf_sock_addr *ctx, const struct
 		return 0;
 	/* The near listener is not to be reached through another interface. */
 	return !ctx->sk->bound_dev_if && !eno_has_port(rules->skipped, to->port) &&
-	       !eno_in_skipped_network(to) && !eno_is_owner(bpf_get_current_pid_tgid() >> 32);
+	       !eno_in_skipped_network(to);
 }
 
 static __always_inline int eno_keep(struct bpf_sock_addr *ctx, const struct eno_endpoint *to)
@@ -61,9 +63,14 @@ static __always_inline int eno_divert(struct bpf_sock_addr *ctx, const struct en
 {
 	int near = eno_is_ipv4(to) ? ENO_NEAR : ENO_NEAR + 1;
 
-	if (!eno_is_wanted(ctx, rules, to) || !rules->listening[near].port)
+	if (!eno_is_wanted(ctx, rules, to) || !eno_has(rules, near))
 		return ENO_DIRECT;
-	if (!eno_listens(near) || !eno_keep(ctx, to))
+	/* A dead relay owns nothing: its number may be another process's by now. */
+	if (!eno_listens(near))
+		return rules->closed ? ENO_CLOSED : ENO_DIRECT;
+	if (eno_is_owner())
+		return ENO_DIRECT;
+	if (!eno_keep(ctx, to))
 		return rules->closed ? ENO_CLOSED : ENO_DIRECT;
 	return near;
 }
@@ -114,6 +121,7 @@ static __always_inline int eno_on_connect6(struct bpf_sock_addr *ctx)
 {
 	const struct eno_rules *rules = eno_get_rules();
 	struct eno_endpoint to = { .port = ctx->user_port };
+	const struct eno_endpoint *four, *six;
 	int near;
 
 	eno_read_ip6(ctx, &to);
@@ -122,21 +130,49 @@ static __always_inline int eno_on_connect6(struct bpf_sock_addr *ctx)
 	near = eno_divert(ctx, rules, &to);
 	if (near < 0)
 		return eno_leave(ctx, near);
-	eno_write_ip6(ctx, &rules->listening[near == ENO_NEAR ? ENO_NEAR : ENO_NEAR + 1]);
+	/* Without CAP_PERFMON the verifier allows no index into a map's value. */
+	four = &rules->listening[ENO_NEAR];
+	six = &rules->listening[ENO_NEAR + 1];
+	ENO_KEEP(four);
+	ENO_KEEP(six);
+	eno_write_ip6(ctx, near == ENO_NEAR ? four : six);
 	return ENO_ALLOW;
 }
 
-/* After a failure or a disconnect the kernel's port is 0: it has no names either. */
-static __always_inline const struct eno_origin *eno_named(struct bpf_sock_addr *ctx)
+/* MPTCP connects a TCP socket of its own, which is diverted like any other; the program's
+ * socket, which is asked for names, has its addresses but not its storage. */
+static __always_inline const struct eno_verdict *eno_verdict_of_mptcp(struct bpf_sock *sk)
 {
+	struct eno_endpoint source = {};
+
+	eno_name_source(sk, &source);
+	return bpf_map_lookup_elem(&eno_verdicts, &source);
+}
+
+/* After a failure or a disconnect the kernel's port is 0: it has no names either. */
+static __always_inline const struct eno_endpoint *eno_true_name(struct bpf_sock_addr *ctx,
+								int remote)
+{
+	const struct eno_verdict *verdict;
+	const struct eno_origin *origin;
+
 	if (!ctx->sk->dst_port)
 		return 0;
-	return bpf_sk_storage_get(&eno_origins, ctx->sk, 0, 0);
+	if (ctx->protocol == IPPROTO_MPTCP) {
+		verdict = eno_verdict_of_mptcp(ctx->sk);
+		if (!verdict)
+			return 0;
+		return remote ? &verdict->remote : &verdict->local;
+	}
+	origin = bpf_sk_storage_get(&eno_origins, ctx->sk, 0, 0);
+	if (!origin)
+		return 0;
+	return remote ? &origin->remote : &origin->local;
 }
 
 static __always_inline void eno_tell4(struct bpf_sock_addr *ctx, const struct eno_endpoint *e)
 {
-	if (!e->port || !eno_is_ipv4(e))
+	if (!e || !e->port || !eno_is_ipv4(e))
 		return;
 	ctx->user_ip4 = e->address[3];
 	ctx->user_port = e->port;
@@ -144,7 +180,7 @@ static __always_inline void eno_tell4(struct bpf_sock_addr *ctx, const struct en
 
 static __always_inline void eno_tell6(struct bpf_sock_addr *ctx, const struct eno_endpoint *e)
 {
-	if (e->port)
+	if (e && e->port)
 		eno_write_ip6(ctx, e);
 }
 

@@ -14,18 +14,6 @@
 
 enum { ENO_DROP = 0, ENO_PASS = 1 };
 
-static __always_inline void eno_name_source(struct bpf_sock *sk, struct eno_endpoint *e)
-{
-	ENO_READ_IPV4(ip4, sk->src_ip4);
-
-	e->port = bpf_htons(sk->src_port);
-	if (sk->family == ENO_AF_INET) {
-		eno_set_ipv4(e, ip4);
-		return;
-	}
-	ENO_READ_IPV6(e, sk->src_ip6);
-}
-
 /* Bytes of the IP and TCP headers; 0 if they are not understood. */
 static __always_inline __u32 eno_headers_len(struct __sk_buff *skb)
 {

@@ -55,8 +55,8 @@ struct eno_origin {
 
 struct eno_verdict {
 	__u64 cookie;
-	struct eno_endpoint local; /* of the far connection */
-	__u32 error;		   /* 0: admitted */
+	struct eno_endpoint remote, local; /* of the far connection */
+	__u32 error, pad;		   /* 0: admitted */
 };
 
 enum { ENO_EVENT_HELD, ENO_EVENT_AGAIN, ENO_EVENT_GONE };
@@ -77,7 +77,8 @@ struct eno_rules {
 	struct eno_endpoint listening[ENO_LISTENING_MAX]; /* port 0: none */
 	__u8 closed;					  /* without a relay, refuse */
 	__u8 every_port; /* inbound; otherwise only those of ports */
-	__u8 pad[6];
+	__u8 present;	 /* bit n: there is listening[n] */
+	__u8 pad[5];
 	__u8 skipped[ENO_PORTS_LEN], ports[ENO_PORTS_LEN];
 };
 
@@ -130,6 +131,18 @@ static __always_inline void eno_set_ipv4(struct eno_endpoint *e, __u32 address)
 	e->address[3] = address;
 }
 
+static __always_inline void eno_name_source(struct bpf_sock *sk, struct eno_endpoint *e)
+{
+	ENO_READ_IPV4(ip4, sk->src_ip4);
+
+	e->port = bpf_htons(sk->src_port);
+	if (sk->family == ENO_AF_INET) {
+		eno_set_ipv4(e, ip4);
+		return;
+	}
+	ENO_READ_IPV6(e, sk->src_ip6);
+}
+
 static __always_inline int eno_is_ipv4(const struct eno_endpoint *e)
 {
 	return !(e->address[0] | e->address[1]) && e->address[2] == bpf_htonl(0xffff);
@@ -139,6 +152,11 @@ static __always_inline int eno_is_any(const struct eno_endpoint *e)
 {
 	return !(e->address[0] | e->address[1] | e->address[3]) &&
 	       (!e->address[2] || e->address[2] == bpf_htonl(0xffff));
+}
+
+static __always_inline int eno_has(const struct eno_rules *rules, __u32 which)
+{
+	return rules->present >> which & 1;
 }
 
 static __always_inline int eno_same_address(const struct eno_endpoint *a,

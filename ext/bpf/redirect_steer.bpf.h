@@ -28,6 +28,7 @@ static __always_inline int eno_is_for(const struct eno_endpoint *listener,
 				      const struct eno_endpoint *local)
 {
 	return listener->port && listener->port == local->port &&
+	       eno_is_ipv4(listener) == eno_is_ipv4(local) &&
 	       (eno_is_any(listener) || eno_same_address(listener, local));
 }
 
@@ -77,21 +78,22 @@ static __always_inline int eno_assign(struct bpf_sk_lookup *ctx, const struct en
 
 static __always_inline int eno_on_lookup(struct bpf_sk_lookup *ctx)
 {
-	int six = ctx->family == ENO_AF_INET6;
+	__u32 steered = ctx->family == ENO_AF_INET6 ? ENO_STEERED + 1 : ENO_STEERED;
 	const struct eno_rules *rules = eno_get_rules();
 	struct eno_endpoint local = {}, remote = {};
 
 	if (!rules || ctx->protocol != IPPROTO_TCP)
 		return SK_PASS;
 	eno_name_ends(ctx, &local, &remote);
-	if (eno_is_for(&rules->listening[six ? ENO_NEAR + 1 : ENO_NEAR], &local))
+	if (eno_is_for(&rules->listening[ENO_NEAR], &local) ||
+	    eno_is_for(&rules->listening[ENO_NEAR + 1], &local))
 		return eno_guard_near(&remote);
-	if (eno_is_for(&rules->listening[six ? ENO_STEERED + 1 : ENO_STEERED], &local))
+	if (eno_is_for(&rules->listening[ENO_STEERED], &local) ||
+	    eno_is_for(&rules->listening[ENO_STEERED + 1], &local))
 		return SK_DROP;
-	if (!rules->listening[six ? ENO_STEERED + 1 : ENO_STEERED].port ||
-	    !eno_is_steered(rules, &local, &remote))
+	if (!eno_has(rules, steered) || !eno_is_steered(rules, &local, &remote))
 		return SK_PASS;
-	return eno_assign(ctx, rules, six ? ENO_STEERED + 1 : ENO_STEERED);
+	return eno_assign(ctx, rules, steered);
 }
 
 #endif

@@ -13,12 +13,16 @@ struct batch {
 	size_t asked, got;
 };
 
-enum { HEAD = FRAME_HEADER_LEN + FLAGS_LEN };
+enum {
+	HEAD = FRAME_HEADER_LEN + FLAGS_LEN,
+	/* no small frame behind the large ones */
+	DATA_MOST = BATCH_FRAMES * FRAME_DATA_MAX,
+};
 
 /* Where the data of the next frames belong, so that they are sealed in place. */
-static void batch_plan(struct batch *b, const struct sealer *s, size_t limit)
+static void batch_plan(struct batch *b, const struct sealer *s, size_t room)
 {
-	size_t written = 0;
+	size_t limit = room < DATA_MOST ? room : DATA_MOST, written = 0;
 
 	for (b->count = 0, b->asked = 0; b->count < SLOTS && b->asked < limit; b->count++) {
 		size_t chunk = sealer_limit(s, written, NO_URGENT);

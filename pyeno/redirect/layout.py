@@ -22,9 +22,9 @@ PORTS_LEN: Final = 8192
 PREFIX: Final = struct.Struct("=I16s")
 WORD: Final = struct.Struct("=I")
 SOCKET: Final = struct.Struct("=Q")
-VERDICT: Final = struct.Struct("=Q20sI")
+VERDICT: Final = struct.Struct("=Q20s20sI4x")
 EVENT: Final = struct.Struct("=QIIII20s20s")
-RULES: Final = struct.Struct(f"=Q80s??6x{PORTS_LEN}s{PORTS_LEN}s")
+RULES: Final = struct.Struct(f"=Q80s??B5x{PORTS_LEN}s{PORTS_LEN}s")
 RING_SIZE: Final = 1 << 20
 HELD, AGAIN, GONE = range(3)
 

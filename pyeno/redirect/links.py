@@ -33,20 +33,19 @@ class Links:
         self._kernel = native()
         self._stack = ExitStack()
         self._links: list[tuple[str, int]] = []
+        self._pins: list[Path] = []
         self.pin = pin
         with self._stack, explaining("loading the programs that redirect", KERNEL_MIN):
-            self.cgroups = [self._directory(path) for path in cgroups]
-            self._pin_directory = None if pin is None else self._stack.enter_context(owned(pin))
+            self.paths = [mounts.cgroup_directory(str(path)) for path in cgroups]
+            self._cgroups = [self._stack.enter_context(_alone(path)) for path in self.paths]
+            if pin is not None:
+                self._stack.enter_context(owned(pin))
             self._load()
             self._stack = self._stack.pop_all()
 
     def _keep(self, fd: int) -> int:
         self._stack.callback(os.close, fd)
         return fd
-
-    def _directory(self, path: Path) -> int:
-        where = mounts.cgroup_directory(str(path))
-        return self._stack.enter_context(_alone(where))
 
     def _load(self) -> None:
         kernel, which = self._kernel, self._kernel.REDIRECT
@@ -70,15 +69,15 @@ class Links:
             netns = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
             try:
                 for i, name in enumerate(self._kernel.program_names(self._kernel.REDIRECT)):
-                    for target in [netns] if name == _STEER else self.cgroups:
+                    for target in [netns] if name == _STEER else self._cgroups:
                         self._attach(i, name, target)
+                if self.pin is not None:
+                    self._pin_links(self.pin)
             except BaseException:
                 self._detach()
                 raise
             finally:
                 os.close(netns)
-            if self.pin is not None:
-                self._pin_links(self.pin)
 
     def _attach(self, index: int, name: str, target: int) -> None:
         which = self._kernel.REDIRECT
@@ -89,29 +88,25 @@ class Links:
         """Ours first, then those of a dead owner go: at no moment is there nothing."""
         before = list(pin.iterdir())
         ours = secrets.token_hex(4)
-        try:
-            for number, (name, link) in enumerate(self._links):
-                if name in _LEFT_BEHIND:
-                    self._kernel.pin(link, pin / f"{ours}-{number:03}-{name}")
-        except BaseException:
-            for entry in pin.glob(f"{ours}-*"):
-                entry.unlink()
-            self._detach()
-            raise
+        for number, (name, link) in enumerate(self._links):
+            if name in _LEFT_BEHIND:
+                path = pin / f"{ours}-{number:03}-{name}"
+                self._kernel.pin(link, path)
+                self._pins.append(path)
         _drop(self._kernel, before)
 
     def _detach(self) -> None:
         """What diverts first: nothing is diverted that could not be held."""
+        while self._pins:
+            self._pins.pop().unlink()
         while self._links:
             link = self._links.pop()[1]
             self._kernel.detach_link(link)
             os.close(link)
 
     def close(self) -> None:
-        """Detach at once, and unpin."""
+        """Detach at once, and unpin; what a dead owner pinned is not ours."""
         self._detach()
-        if self.pin is not None and self.pin.is_dir():
-            _drop(self._kernel, list(self.pin.iterdir()))
         self._stack.close()
 
 

@@ -1,6 +1,5 @@
 """The relay's own listeners, which the kernel half sends connections to."""
 
-import errno
 import ipaddress
 import socket
 from typing import Final
@@ -43,8 +42,11 @@ def place(listeners: tuple[Pair, Pair]) -> tuple[bytes, int]:
     if not present:
         raise ConfigError("near, steered: give at least one listener")
     cookies = {netns_cookie(sock) for sock in present}
-    if len(cookies) > 1:
-        raise ConfigError("near, steered: make them in one network namespace")
+    with socket.socket() as probe:
+        if cookies != {netns_cookie(probe)}:
+            raise ConfigError(
+                "near, steered: make them in the network namespace that this thread is in"
+            )
     names = [
         layout.NOWHERE if sock is None else layout.endpoint(sock.getsockname())
         for pair in listeners
@@ -54,32 +56,20 @@ def place(listeners: tuple[Pair, Pair]) -> tuple[bytes, int]:
 
 
 class Injector:
-    """Raw sockets in the near listeners' network namespace."""
+    """Raw sockets, for the IP versions that have a near listener."""
 
-    def __init__(self, near: Pair, netns: int) -> None:
+    def __init__(self, near: Pair) -> None:
         self._raw: dict[int, socket.socket] = {}
         try:
-            for sock, family in zip(near, _FAMILIES, strict=True):
+            for sock, version in zip(near, (4, 6), strict=True):
                 if sock is not None:
-                    self._open(family, netns)
+                    raw = socket.socket(sock.family, socket.SOCK_RAW, socket.IPPROTO_RAW)
+                    self._raw[version] = raw
         except PermissionError as error:
             self.close()
             raise KernelError(
                 error.errno, "opening a raw socket: run it as root, or with CAP_NET_RAW too"
             ) from None
-        except BaseException:
-            self.close()
-            raise
-
-    def _open(self, family: socket.AddressFamily, netns: int) -> None:
-        raw = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_RAW)
-        self._raw[4 if family == socket.AF_INET else 6] = raw
-        if netns_cookie(raw) != netns:
-            raise KernelError(
-                errno.EXDEV,
-                "the near listeners are in another network namespace than this thread: enter "
-                "theirs first",
-            )
 
     def send(self, version: int, packet: bytes, target: Address) -> None:
         """Where a packet says; OSError if it is not sent."""

@@ -9,17 +9,20 @@
 Opening the far connection and passing the bytes on is the relay's own business.
 """
 
+import errno
 import os
 import socket
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import NamedTuple, Self
 
 from pyeno.errors import ConfigError
+from pyeno.loading import explaining
 from pyeno.redirect import layout, links, listeners, packet
 from pyeno.redirect.layout import Address, Event
 from pyeno.redirect.listeners import Pair
+from pyeno.redirect.listening import Listening, any_like
 from pyeno.redirect.rules import Rules
 
 _BATCH = 256
@@ -74,29 +77,37 @@ class Redirection:
             raise ConfigError("cgroups: name at least one")
         listeners.check("near", near, loopback=True)
         listeners.check("steered", steered)
-        self._places, self._netns = listeners.place((near, steered))
+        with explaining("asking for the network namespace", links.KERNEL_MIN):
+            self._places, self._netns = listeners.place((near, steered))
         self._gone: list[int] = []
         self._prefixes: set[bytes] = set()
-        self._injector = listeners.Injector(near, self._netns)
-        try:
-            self._links = links.Links(cgroups, pin)
-        except BaseException:
-            self._injector.close()
-            raise
-        try:
+        self._exempt: dict[int, bytes] = {}
+        with ExitStack() as stack:
+            self._injector = stack.enter_context(closing(listeners.Injector(near)))
+            self._links = stack.enter_context(closing(links.Links(cgroups, pin)))
+            self._listening = stack.enter_context(closing(Listening(self._links.paths)))
             self._fill((*near, *steered), rules or Rules())
             self._links.attach()
-        except BaseException:
-            self.close()
-            raise
+            if steered != _NEITHER:
+                self._note_listeners()
+            self._stack = stack.pop_all()
 
     def _fill(self, sockets: Sequence[socket.socket | None], rules: Rules) -> None:
+        self._present = 0
         for index, sock in enumerate(sockets):
             if sock is not None:
+                self._present |= 1 << index
                 fd = layout.SOCKET.pack(sock.fileno())
                 self._links.maps["eno_listening"].put(layout.WORD.pack(index), fd)
         self.exempt(os.getpid())
         self.set_rules(rules)
+
+    def _note_listeners(self) -> None:
+        noted = self._links.maps["eno_listeners"]
+        with explaining("asking which sockets listen"):
+            for place in self._listening.places():
+                if noted.get(place) is None:
+                    noted.put(place, layout.WORD.pack(1))
 
     def __enter__(self) -> Self:
         return self
@@ -109,8 +120,7 @@ class Redirection:
 
         Connections that stand are the relay's to end; held ones find nobody, and fail.
         """
-        self._links.close()
-        self._injector.close()
+        self._stack.close()
 
     @staticmethod
     def clean(pin: Path) -> bool:
@@ -131,6 +141,7 @@ class Redirection:
             self._places,
             self._links.pin is not None,
             rules.inbound_ports is None,
+            self._present,
             layout.ports(rules.skip_ports),
             layout.ports(rules.inbound_ports or ()),
         )
@@ -139,9 +150,17 @@ class Redirection:
             skipped.drop(prefix)
         self._prefixes = wanted
 
-    def exempt(self, pid: int) -> None:
-        """Leave the connections of a process alone, as those of this one are."""
-        self._links.maps["eno_owners"].put(layout.WORD.pack(host_pid(pid)), _FIRST)
+    def exempt(self, pid: int, on: bool = True) -> None:
+        """Leave the connections of a process alone, as this one's are; off: no longer.
+
+        For a relay's own processes, if their cgroup is redirected.  ProcessLookupError.
+        """
+        owners = self._links.maps["eno_owners"]
+        if on:
+            self._exempt[pid] = layout.WORD.pack(host_pid(pid))
+            owners.put(self._exempt[pid], _FIRST)
+        elif pid in self._exempt:
+            owners.drop(self._exempt.pop(pid))
 
     # -- connections that programs make -------------------------------------------
 
@@ -194,7 +213,8 @@ class Redirection:
         return told
 
     def _judge(self, held: Held, local: bytes, error: int) -> None:
-        verdict = layout.VERDICT.pack(held.cookie, local, error)
+        remote = layout.endpoint(held.destination)
+        verdict = layout.VERDICT.pack(held.cookie, remote, local, error)
         self._links.maps["eno_verdicts"].put(layout.endpoint(held.source), verdict)
 
     def _answer(self, held: Held, error: int) -> None:
@@ -206,7 +226,7 @@ class Redirection:
     def _refuse_again(self, event: Event) -> None:
         verdict = self._links.maps["eno_verdicts"].get(event.source)
         if verdict:
-            self._answer(_held(event), layout.VERDICT.unpack(verdict)[2])
+            self._answer(_held(event), layout.VERDICT.unpack(verdict)[3])
 
     def _send(self, held: Held, version: int, packet: bytes) -> None:
         # Lost (a full queue, a firewall), it is as if a network had lost it: the program's
@@ -227,9 +247,17 @@ class Redirection:
             sock.bind(_own_address(sock, local))
         self._links.maps["eno_reached"].put(layout.endpoint(sock.getsockname()), known)
 
-    def unreach(self, sock: socket.socket) -> None:
-        """Before closing a socket whose connection failed after :meth:`reach`."""
+    def unreach(self, sock: socket.socket, local: Address) -> None:
+        """Before closing a socket that could not connect to ``local`` after :meth:`reach`.
+
+        If no program listens there any more, connections to it are refused from now on.
+        """
         self._links.maps["eno_reached"].drop(layout.endpoint(sock.getsockname()))
+        wanted = layout.endpoint(local)
+        known = self._listening.places(local[1])
+        for place in (wanted, any_like(wanted)):
+            if place not in known:
+                self._links.maps["eno_listeners"].drop(place)
 
 
 def _held(event: Event) -> Held:
@@ -255,7 +283,8 @@ def _own_address(sock: socket.socket, local: Address) -> Address:
 
 def host_pid(pid: int) -> int:
     """A process's number in the outermost PID namespace that /proc shows."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("NSpid:"):
-            return int(line.split()[1])
-    return pid
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except FileNotFoundError:
+        raise ProcessLookupError(errno.ESRCH, f"there is no process {pid}") from None
+    return next((int(line.split()[1]) for line in lines if line.startswith("NSpid:")), pid)

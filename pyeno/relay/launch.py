@@ -129,6 +129,8 @@ def _serve(parent: Parent, serve: Serve) -> NoReturn:
         _complain(parent, error)
     except KeyboardInterrupt:
         pass
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
     finally:
         cgroups.remove(parent.cgroup)
         with contextlib.suppress(OSError):

@@ -90,7 +90,10 @@ class Passage(ABC):
     def join(self) -> None:
         """Leave it to those who move data."""
         assert self.near is not None
-        self.desk.traffic.join(self.near, self.far, self.record)
+        try:
+            self.desk.traffic.join(self.near, self.far, self.record)
+        except (OSError, PyenoError) as error:  # no descriptor, or the peer is gone
+            self.fail(error)
 
     def drop(self) -> None:
         """Reset both sides."""

@@ -62,9 +62,11 @@ class Command:
     `before` are the words of commands to start it with, such as `NOBODY`.
     """
 
+    program: tuple[str, ...] = (sys.executable, "-m", "pyeno")
+
     def __init__(self, namespace: Any, *arguments: object, before: Sequence[str] = ()) -> None:
         words = ["ip", "netns", "exec", namespace.name, *before]
-        words += [sys.executable, "-m", "pyeno", *map(str, arguments)]
+        words += [*self.program, *map(str, arguments)]
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(
