@@ -36,12 +36,9 @@ def _wrapping(original: Any) -> Any:
 
 
 def _encrypted(sock: InProcessSocket) -> bool:
-    """False before connect(), too: then ENO is never negotiated."""
-    try:
-        sock.getpeername()
-    except OSError:
-        return False
-    return sock.link() is not None
+    """False before connect(), too: then ENO is never negotiated.  True after the
+    connection's end as well."""
+    return sock.fileno() >= 0 and (sock.eno.encrypted or sock.connected_encrypted())
 
 
 class LayeredSocket(ssl.SSLSocket):
@@ -209,6 +206,8 @@ class Records:
             try:
                 sent = self._carrier.send(self._unsent)
             except BlockingIOError:
+                if not self._carrier.agreed():  # it is the peer who is to send
+                    raise _want_read() from None
                 raise ssl.SSLWantWriteError(
                     ssl.SSL_ERROR_WANT_WRITE, "The operation did not complete (write)"
                 ) from None
@@ -220,9 +219,7 @@ class Records:
         try:
             data = self._carrier.recv(self._left or _HEADER - len(self._header))
         except BlockingIOError:
-            raise ssl.SSLWantReadError(
-                ssl.SSL_ERROR_WANT_READ, "The operation did not complete (read)"
-            ) from None
+            raise _want_read() from None
         if not data:
             self._incoming.write_eof()
             return
@@ -234,3 +231,9 @@ class Records:
                 self._left = int.from_bytes(self._header[3:], "big")
                 self._header = b""
         self._incoming.write(data)
+
+
+def _want_read() -> ssl.SSLWantReadError:
+    return ssl.SSLWantReadError(
+        ssl.SSL_ERROR_WANT_READ, "The operation did not complete (read)"
+    )

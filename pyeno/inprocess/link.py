@@ -8,11 +8,13 @@ which copies nothing).
 """
 
 import contextlib
+import os
 import socket
 import time
 import weakref
 from collections.abc import Callable
 from select import POLLIN
+from typing import Any
 
 from pyeno._values import Buffer
 from pyeno.errors import LocalProtocolError, PyenoError, RemoteProtocolError
@@ -24,6 +26,8 @@ from pyeno.sockets.raw import BaseSocket, wait
 _recv_into = BaseSocket.recv_into  # type: ignore[attr-defined]
 _PEEK = int(socket.MSG_PEEK)
 _TAKE = int(socket.MSG_DONTWAIT | socket.MSG_TRUNC)
+_forks = 0
+"""of this process and those it comes from"""
 _UNREAD = bytearray(READ_SIZE)
 """only its size counts"""
 PAUSE_SECONDS = 0.001
@@ -39,6 +43,10 @@ class VisibleLink(Link):
     _seen = 0
     """bytes that were received and are in the kernel still"""
     _begun = False
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._born = _forks
 
     def _receive(self, room: memoryview, flags: int = 0) -> int:
         self._take_seen()
@@ -121,7 +129,8 @@ class VisibleLink(Link):
                 self._flush(socket.MSG_DONTWAIT)
 
     def _close(self) -> None:
-        if self._begun and not (self.connection.established or self.closed or self.error):
+        ours = self._begun or self._born == _forks  # else a child may be using it
+        if ours and not (self.connection.established or self.closed or self.error):
             with contextlib.suppress(OSError, PyenoError):
                 self._end_exchange()
         super()._close()
@@ -132,8 +141,11 @@ class VisibleLink(Link):
         sock = self._sock
         patience = CLOSE_SECONDS if sock.gettimeout() != 0 else 0.0
         sock.settimeout(0)
-        wait(sock, POLLIN, time.monotonic() + patience)
-        self.handshake()
+        try:
+            self.handshake()  # a resumed session waits for nobody
+        except BlockingIOError:
+            wait(sock, POLLIN, time.monotonic() + patience)
+            self.handshake()
 
     def send(self, data: Buffer, urgent: bool = False) -> int:
         self._pause()
@@ -147,3 +159,11 @@ class VisibleLink(Link):
         if not self.connection.established and self._sock.gettimeout() == 0:
             with contextlib.suppress(TimeoutError):
                 wait(self._sock, POLLIN, time.monotonic() + PAUSE_SECONDS)
+
+
+def _forked() -> None:
+    global _forks
+    _forks += 1
+
+
+os.register_at_fork(after_in_child=_forked, after_in_parent=_forked)

@@ -92,6 +92,14 @@ class InProcessSocket(Socket):
             return self.link() is not None or not rules.skips(peer)
         return not rules.skips(self.getsockname())
 
+    def agreed(self) -> bool:
+        """Whether there are keys."""
+        return self._link is not None and self._link.connection.established
+
+    def connected_encrypted(self) -> bool:
+        """Raises BlockingIOError where that is not known yet."""
+        return self._connected() and self.link() is not None
+
     # -- opening -------------------------------------------------------------------
 
     def connect(self, address: Any) -> None:
