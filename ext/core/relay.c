@@ -2,6 +2,7 @@
 #include "relay.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -20,7 +21,7 @@ enum { NEAR = 0, FAR = 1 };
 
 /* -- what is to be done next -- */
 
-static void pair_queue(struct relay *r, struct pair *p)
+void pair_queue(struct relay *r, struct pair *p)
 {
 	if (p->running)
 		return;
@@ -75,19 +76,26 @@ static void step_out(struct relay *r, struct pair *p)
 		pair_splice(r, p, 1);
 }
 
+/* Both streams ended as they should.  A peer that has closed answers our FINp by RST, which
+ * says nothing any more. */
+static int both_done(const struct pair *p)
+{
+	return p->out.done && p->in.done;
+}
+
 /* A few steps of both directions. */
 static void pair_turn(struct relay *r, struct pair *p)
 {
-	for (int n = TURN; n && !p->end && in_ready(p); n--)
+	for (int n = TURN; n && !p->end && in_ready(p) && !both_done(p); n--)
 		step_in(r, p);
 	for (int n = TURN; n && !p->end && out_ready(p); n--)
 		step_out(r, p);
 	if (p->end)
 		return;
-	if (p->far.error && (p->in.done || p->far.over))
-		pair_fail(r, p, RELAY_RESET, p->far.error);
-	else if (p->out.done && p->in.done)
+	if (both_done(p))
 		pair_finish(r, p);
+	else if (p->far.error && (p->in.done || p->far.over))
+		pair_fail(r, p, RELAY_RESET, p->far.error);
 	else if (in_ready(p) || out_ready(p))
 		pair_queue(r, p);
 }
@@ -125,8 +133,8 @@ static void pair_event(struct relay *r, struct pair *p, int which, uint32_t even
 		side->readable = 1;
 	if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
 		side->writable = 1;
-	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-		side->hup = 1;
+	if (events & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+		side->doubt = 1;
 	/* a program that is gone reads nothing any more; what the peer sent before its RST
 	 * is still to be read, and recv() tells of that */
 	if (which == NEAR && (events & EPOLLERR) && (error = side_error(side)))
@@ -138,7 +146,7 @@ static void pair_event(struct relay *r, struct pair *p, int which, uint32_t even
 static int watch(struct relay *r, struct pair *p, struct side *side, int which)
 {
 	struct epoll_event event = {
-		.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+		.events = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET,
 		.data.u64 = (uint64_t)(uintptr_t)p | (uint64_t)which,
 	};
 
@@ -159,10 +167,12 @@ static void relay_admit(struct relay *r)
 		next = p->next;
 		side_prepare(&p->near);
 		side_prepare(&p->far);
-		if (watch(r, p, &p->near, NEAR) || watch(r, p, &p->far, FAR))
+		if (watch(r, p, &p->near, NEAR) || watch(r, p, &p->far, FAR)) {
 			pair_fail(r, p, RELAY_FAILED, errno);
-		else
+		} else {
+			pair_watch(r, p);
 			pair_queue(r, p);
+		}
 	}
 }
 
@@ -179,11 +189,17 @@ static int64_t clock_ms(void)
 /* Milliseconds that the loop may sleep, -1: any. */
 static int relay_patience(const struct relay *r)
 {
+	int64_t patience = INT_MAX;
+
 	if (r->run_first)
 		return 0;
-	if (r->lingering)
-		return LINGER_TICK;
-	return r->out_used || r->in_used ? WIPE_AFTER : -1;
+	if (r->alive)
+		patience = r->tend_at > r->now ? r->tend_at - r->now : 0;
+	if (r->lingering && patience > LINGER_TICK)
+		patience = LINGER_TICK;
+	if ((r->out_used || r->in_used) && patience > WIPE_AFTER)
+		patience = WIPE_AFTER;
+	return patience < INT_MAX ? (int)patience : -1;
 }
 
 /* Nothing of the connections' data stays in the shared buffers of an engine at rest. */
@@ -240,6 +256,7 @@ void relay_run(struct relay *r)
 		}
 		relay_turns(r);
 		relay_linger(r);
+		relay_tend(r);
 		relay_bury(r);
 	}
 	while (r->counters.active)
@@ -247,197 +264,8 @@ void relay_run(struct relay *r)
 	relay_wipe(r);
 	while (r->run_first)
 		pair_dequeue(r);
+	r->linger_at = r->tend_at = 0;
 	relay_linger(r);
+	relay_tend(r);
 	relay_bury(r);
-}
-
-/* -- other threads -- */
-
-struct relay *relay_new(void)
-{
-	struct relay *r = calloc(1, sizeof(*r));
-	struct epoll_event event = { .events = EPOLLIN };
-
-	if (!r)
-		return NULL;
-	r->now = clock_ms();
-	pthread_mutex_init(&r->lock, NULL);
-	r->epoll = epoll_create1(EPOLL_CLOEXEC);
-	r->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	r->news = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (r->epoll >= 0 && r->wake >= 0 && r->news >= 0 &&
-	    !epoll_ctl(r->epoll, EPOLL_CTL_ADD, r->wake, &event))
-		return r;
-	relay_free(r);
-	return NULL;
-}
-
-static int rest_init(struct flow *flow, struct bytes rest)
-{
-	if (!rest.len)
-		return 0;
-	flow->rest = malloc(rest.len);
-	if (!flow->rest)
-		return -1;
-	memcpy(flow->rest, rest.at, rest.len);
-	flow->end = rest.len;
-	return 0;
-}
-
-/* The stream bytes that the opener has yet to open, in memory of the pair's own. */
-static int keys_take(struct pair *p, struct relay_keys *keys, struct bytes unopened)
-{
-	struct opener *o = &keys->opener;
-	uint8_t *own = unopened.len ? malloc(unopened.len) : NULL;
-
-	p->keys = malloc(sizeof(*keys));
-	if (!p->keys || (unopened.len && !own)) {
-		free(own);
-		free(p->keys);
-		p->keys = NULL;
-		return -1;
-	}
-	if (own)
-		memcpy(own, unopened.at, unopened.len);
-	o->buffer = own;
-	o->capacity = o->end = unopened.len;
-	o->ready = o->ready_end = o->at = o->plain_end = 0;
-	*p->keys = *keys;
-	wipe(keys, sizeof(*keys));
-	p->more = 1; /* whatever is known of the stream's end is judged */
-	return 0;
-}
-
-static struct pair *pair_new(const struct relay_offer *offer)
-{
-	struct pair *p = calloc(1, sizeof(*p));
-
-	if (!p)
-		return NULL;
-	p->token = offer->token;
-	p->near.fd = offer->near;
-	p->far.fd = offer->far;
-	p->near.writable = p->far.writable = 1;
-	p->out.pipe[0] = p->out.pipe[1] = p->in.pipe[0] = p->in.pipe[1] = -1;
-	if (!rest_init(&p->out, offer->unsent) && !rest_init(&p->in, offer->unread) &&
-	    (!offer->keys || !keys_take(p, offer->keys, offer->unopened)))
-		return p;
-	pair_free(p);
-	return NULL;
-}
-
-/* A place in the table; the lock is held. */
-static int relay_seat(struct relay *r, struct pair *p)
-{
-	if (r->counters.active == r->slots_size) {
-		size_t size = r->slots_size ? 2 * r->slots_size : 64;
-		struct pair **slots = realloc(r->slots, size * sizeof(*slots));
-
-		if (!slots)
-			return -1;
-		r->slots = slots;
-		r->slots_size = size;
-	}
-	p->slot = r->counters.active++;
-	r->slots[p->slot] = p;
-	r->counters.total++;
-	return 0;
-}
-
-int relay_add(struct relay *r, const struct relay_offer *offer)
-{
-	struct pair *p;
-	int error = 0;
-
-	pthread_mutex_lock(&r->lock);
-	/* under the lock, so that nothing of the offer is taken where this fails */
-	if (r->stopping)
-		error = ESHUTDOWN;
-	else if (!(p = pair_new(offer)))
-		error = ENOMEM;
-	else if (relay_seat(r, p)) {
-		if (p->keys) {
-			*offer->keys = *p->keys;
-			free(p->keys->opener.buffer);
-			wipe_free(p->keys, sizeof(*p->keys));
-		}
-		pair_free(p);
-		error = ENOMEM;
-	} else {
-		p->next = r->submitted;
-		r->submitted = p;
-	}
-	pthread_mutex_unlock(&r->lock);
-	if (error) {
-		errno = error;
-		return -1;
-	}
-	eventfd_write(r->wake, 1);
-	return 0;
-}
-
-void relay_stop(struct relay *r)
-{
-	pthread_mutex_lock(&r->lock);
-	r->stopping = 1;
-	pthread_mutex_unlock(&r->lock);
-	eventfd_write(r->wake, 1);
-}
-
-int relay_news(const struct relay *r)
-{
-	return r->news;
-}
-
-size_t relay_take_ended(struct relay *r, struct relay_ended *out, size_t max)
-{
-	size_t n = 0;
-	struct pair *p;
-	eventfd_t count;
-
-	pthread_mutex_lock(&r->lock);
-	while (n < max && (p = r->ended)) {
-		r->ended = p->next;
-		out[n].token = p->token;
-		out[n].bytes_out = p->out.bytes;
-		out[n].bytes_in = p->in.bytes;
-		out[n].end = p->end;
-		out[n].error = p->error;
-		n++;
-		pair_free(p);
-	}
-	if (!r->ended)
-		eventfd_read(r->news, &count);
-	pthread_mutex_unlock(&r->lock);
-	return n;
-}
-
-static uint64_t flow_bytes(const struct flow *flow)
-{
-	return atomic_load_explicit(&flow->bytes, memory_order_relaxed);
-}
-
-void relay_count(struct relay *r, struct relay_counters *out)
-{
-	pthread_mutex_lock(&r->lock);
-	*out = r->counters;
-	for (size_t i = 0; i < r->counters.active; i++) {
-		out->bytes_out += flow_bytes(&r->slots[i]->out);
-		out->bytes_in += flow_bytes(&r->slots[i]->in);
-	}
-	pthread_mutex_unlock(&r->lock);
-}
-
-size_t relay_list(struct relay *r, struct relay_listed *out, size_t max)
-{
-	size_t n;
-
-	pthread_mutex_lock(&r->lock);
-	for (n = 0; n < max && n < r->counters.active; n++) {
-		out[n].token = r->slots[n]->token;
-		out[n].bytes_out = flow_bytes(&r->slots[n]->out);
-		out[n].bytes_in = flow_bytes(&r->slots[n]->in);
-	}
-	pthread_mutex_unlock(&r->lock);
-	return n;
 }

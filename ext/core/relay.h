@@ -58,9 +58,9 @@ struct relay_listed {
 	uint64_t token, bytes_out, bytes_in;
 };
 
-/* NULL: errno says why. */
-struct relay *relay_new(void);
-/* 0, or -1 with errno: then nothing was taken. Any thread. */
+/* For so many pairs at one time; NULL: errno says why. */
+struct relay *relay_new(size_t most);
+/* 0, or -1 with errno, EAGAIN where there are as many: then nothing was taken. Any thread. */
 int relay_add(struct relay *r, const struct relay_offer *offer) __attribute__((warn_unused_result));
 /* The engine's thread is here until relay_stop(). */
 void relay_run(struct relay *r);

@@ -195,6 +195,9 @@ void relay_linger(struct relay *r)
 {
 	struct pair **at = &r->lingering, *p;
 
+	if (r->now < r->linger_at)
+		return;
+	r->linger_at = r->now + LINGER_TICK;
 	while ((p = *at)) {
 		if (!pair_deliver(r, p)) {
 			at = &p->linger_next;

@@ -23,7 +23,7 @@ void pair_evict(struct relay *r, struct pair *p)
 		pair_fail(r, p, RELAY_FAILED, ENOMEM);
 }
 
-/* p's unopened bytes come to the beginning of the shared buffer. */
+/* p's unopened bytes come to the shared buffer, with room for more behind them. */
 static void pair_settle(struct relay *r, struct pair *p)
 {
 	struct opener *o = &p->keys->opener;
@@ -31,21 +31,17 @@ static void pair_settle(struct relay *r, struct pair *p)
 
 	if (r->owner && r->owner != p)
 		pair_evict(r, r->owner);
-	if (r->owner == p && (!kept || o->capacity - o->end >= BATCH))
-		goto placed;
+	if (r->owner == p && (p->more || o->capacity - o->end >= BATCH))
+		return;
 	if (kept)
 		memmove(r->in, o->buffer + o->at, kept);
 	if (r->owner != p)
 		free(o->buffer);
 	o->buffer = r->in;
 	o->capacity = sizeof(r->in);
-	o->at = 0;
+	o->ready = o->ready_end = o->at = 0;
 	o->end = kept;
 	r->owner = p;
-placed:
-	if (!kept)
-		o->at = o->end = 0;
-	o->ready = o->ready_end = o->at;
 }
 
 /* How much to ask for: up to where a frame ends, if those to come are as long as this one,
@@ -84,7 +80,7 @@ static int in_receive(struct pair *p)
 	p->in.bulk = n > 0 && (size_t)n == want;
 	if (n == 0)
 		p->far.over = 1;
-	if (n <= 0 || ((size_t)n < want && !p->far.hup))
+	if (n <= 0 || ((size_t)n < want && !p->far.doubt))
 		p->far.readable = 0;
 	if (n > 0)
 		opener_commit(o, (size_t)n);

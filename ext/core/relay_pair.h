@@ -19,7 +19,7 @@ enum {
 	/* bytes moved at once for a pair that has just begun to move many */
 	FIRST = FRAME_MAX,
 	/* steps of one pair before others have their turn */
-	TURN = 8,
+	TURN = 2,
 	/* pipes that wait for use */
 	PIPES = 16,
 	/* milliseconds: how often a pair is looked at that delivers its last bytes, and how
@@ -33,7 +33,7 @@ enum {
 struct side {
 	int fd;
 	uint8_t readable, writable; /* until the kernel says otherwise */
-	uint8_t hup;		    /* an end may stand behind what is to be read */
+	uint8_t doubt;		    /* an end or an urgent byte: a short read is not all there is */
 	uint8_t over;		    /* it was read */
 	int error;		    /* of a send(), which no recv() will tell again */
 };
@@ -69,20 +69,20 @@ struct pair {
 	struct pair *alive_next;
 	uint32_t interval, timeout;
 	int64_t alive_at, asked_at;
-	uint64_t opened;
+	uint64_t opened, acked, probe_end;
 };
 
 struct relay {
 	int epoll, wake, news;
 	pthread_mutex_t lock; /* of what stands up to the blank line */
 	struct pair **slots;
-	size_t slots_size;
+	size_t slots_size, most;
 	struct pair *submitted, *ended;
 	struct relay_counters counters;
 	uint8_t stopping;
 
 	struct pair *run_first, *run_last, *lingering, *alive, *buried;
-	int64_t now; /* milliseconds */
+	int64_t now, linger_at, tend_at, tick; /* milliseconds */
 	int pipes[PIPES][2];
 	size_t pipes_kept;
 	size_t out_used, in_used; /* of the buffers, since they were wiped */
@@ -117,6 +117,14 @@ int flow_drain(struct relay *r, struct flow *flow, struct side *to)
 	__attribute__((warn_unused_result));
 /* p's unopened bytes leave the shared buffer. */
 void pair_evict(struct relay *r, struct pair *p);
+
+/* Give it its turn. */
+void pair_queue(struct relay *r, struct pair *p);
+
+/* -- relay_alive.c -- */
+
+void pair_watch(struct relay *r, struct pair *p);
+void relay_tend(struct relay *r);
 
 /* -- relay_end.c -- */
 

@@ -41,7 +41,7 @@ static int near_ended(struct side *near)
 {
 	char byte;
 
-	return near->hup && recv(near->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+	return near->doubt && recv(near->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
 /* What the program has sent; -1: its connection is lost. */
@@ -61,7 +61,7 @@ static int batch_read(struct batch *b, struct pair *p)
 		p->near.over = 1;
 	else if ((size_t)n < b->asked) {
 		p->near.over = near_ended(&p->near) != 0;
-		p->near.readable = p->near.hup; /* else the next event tells */
+		p->near.readable = p->near.doubt; /* else the next event tells */
 	}
 	b->got = n > 0 ? (size_t)n : 0;
 	return 0;

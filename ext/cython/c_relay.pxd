@@ -55,7 +55,7 @@ cdef extern from "relay.h" nogil:
         uint64_t token
         uint64_t bytes_out
         uint64_t bytes_in
-    relay_t *relay_new()
+    relay_t *relay_new(size_t most)
     int relay_add(relay_t *r, const offer_t *offer)
     void relay_run(relay_t *r)
     void relay_stop(relay_t *r)

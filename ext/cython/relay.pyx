@@ -116,8 +116,8 @@ cdef class Loop:
     cdef relay_t *r
     cdef bint gone
 
-    def __cinit__(self):
-        self.r = relay_new()
+    def __cinit__(self, size_t connections_max):
+        self.r = relay_new(connections_max)
         if self.r is NULL:
             raise OSError(errno, os.strerror(errno))
 

@@ -32,7 +32,7 @@ class Keys:
 class Loop:
     """The engine's core: see relay.h. Every method but ``run`` may be called by any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, connections_max: int) -> None:
         """OSError where there are no descriptors."""
     def run(self) -> None:
         """What the engine's thread does, without the GIL, until ``stop``."""
@@ -48,7 +48,8 @@ class Loop:
         unsent: Buffer = b"",
         liveness: tuple[float, float] | None = None,
     ) -> None:
-        """Two descriptors, which are its own from then on; OSError: nothing was taken.
+        """Two descriptors, which are its own from then on; OSError: nothing was taken
+        (EAGAIN: there are ``connections_max`` already).
 
         ``unsent``: stream bytes that go to ``far`` first. ``liveness``: see
         ``Config.keepalive``.

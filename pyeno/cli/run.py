@@ -6,6 +6,7 @@ talked to in plain TCP. Exit status: the program's own; 126 or 127 if it cannot 
 started."""
 
 import argparse
+import errno
 import itertools
 import json
 import signal
@@ -14,12 +15,18 @@ from typing import Any
 
 from pyeno import inprocess
 from pyeno.cli.options import add_choice_arguments, policy_from
-from pyeno.errors import ConfigError
+from pyeno.errors import ConfigError, KernelError
 from pyeno.policy import parse_ports
 from pyeno.relay import SECURE_PORTS, Record, Relay, Settings
+from pyeno.relay.attachment import BPFFS
 from pyeno.relay.attendance import Attendance
 from pyeno.relay.launch import Parent, account, launch
 from pyeno.relay.records import address_text
+
+PRIVILEGE = (
+    "(the relay needs root, or CAP_BPF, CAP_NET_ADMIN and CAP_NET_RAW; the program does not: "
+    "sudo pyeno run --user NAME)"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -89,7 +96,12 @@ def run(options: argparse.Namespace) -> int:
         _refuse_relay_options(options)
         inprocess.launch(command, settings.config, inprocess.Rules(settings.skip_ports))
     user = None if options.user is None else account(options.user)
-    return launch(command, lambda parent: serve(parent, settings, options), user)
+    try:
+        return launch(command, lambda parent: serve(parent, settings, options), user)
+    except KernelError as error:
+        if error.errno in (errno.EPERM, errno.EACCES):
+            raise KernelError(error.errno, f"{error.strerror} {PRIVILEGE}") from None
+        raise
 
 
 def _refuse_relay_options(options: argparse.Namespace) -> None:
@@ -108,7 +120,8 @@ def _refuse_relay_options(options: argparse.Namespace) -> None:
 def serve(parent: Parent, settings: Settings, options: argparse.Namespace) -> None:
     """The relay's process: until the program, and all that it started, has ended."""
     teller = Teller(options.json)
-    with Relay(settings.but(cgroups=(parent.cgroup,)), teller) as relay:
+    here = settings.but(cgroups=(parent.cgroup,), pin=BPFFS / parent.cgroup.name)
+    with Relay(here, teller) as relay:
         attendance = Attendance(
             parent, relay.loop, relay.stop,
             idle=lambda: not relay.connections(),
@@ -138,7 +151,7 @@ class Teller:
     def ended(self, record: Record) -> None:
         if self._json:
             say(json.dumps(record.as_dict()))
-        elif record.error and record.info is not None:
+        elif record.info is not None and record.error:  # not merely unreachable
             say(f"pyeno run: {address_text(record.peer)}: {record.error}")
         self.look()
 

@@ -1,16 +1,15 @@
 """ENO for the relay's own sockets, whether or not somebody attached the programs."""
 
 import contextlib
-import errno
 import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 from pyeno import attach, cgroups, kernel
-from pyeno.errors import KernelError
+from pyeno.redirect import Redirection
 
-PIN = "/sys/fs/bpf/pyeno-relay-{pid}"
+BPFFS = Path("/sys/fs/bpf")
 
 
 @contextlib.contextmanager
@@ -26,10 +25,7 @@ def attached() -> Iterator[bool]:
     home, own = cgroups.home(), cgroups.create("relay")
     with contextlib.ExitStack() as stack:
         stack.callback(cgroups.remove, own)
-        try:
-            stack.enter_context(attach.held(own, PIN.format(pid=os.getpid())))
-        except KernelError as error:
-            raise _without_privilege(error) from None
+        stack.enter_context(attach.held(own, str(BPFFS / f"pyeno-relay-{os.getpid()}")))
         cgroups.enter(own)
         stack.callback(cgroups.enter, home)
         yield True
@@ -41,20 +37,20 @@ def _covered() -> bool:
         return kernel.configure(probe, teps=b"")
 
 
-def _without_privilege(error: KernelError) -> KernelError:
-    if error.errno not in (errno.EPERM, errno.EACCES):
-        return error
-    return KernelError(
-        error.errno,
-        f"the relay must load BPF programs: {error.strerror} (with 'sudo pyeno run --user "
-        "NAME -- CMD' the command itself runs as NAME)",
-    )
-
-
 def sweep() -> None:
-    """Remove pins of relays that were killed while they attached, and their cgroups."""
-    for pin in Path("/sys/fs/bpf").glob("pyeno-relay-*"):
-        if not Path("/proc", pin.name.rpartition("-")[2]).exists():
+    """Remove what killed relays left behind and nobody needs: empty cgroups, the pins of
+    ``pyeno run --fail closed`` whose programs have ended, and of attaching."""
+    cgroups.sweep()
+    lived_in = {path.name for path in cgroups.leftovers()}
+    for pin in BPFFS.glob("pyeno-run-*"):
+        if pin.name not in lived_in and not _alive(pin):
+            with contextlib.suppress(OSError):  # its relay lives
+                Redirection.clean(pin)
+    for pin in BPFFS.glob("pyeno-relay-*"):
+        if not _alive(pin):
             with contextlib.suppress(OSError):
                 attach.detach(str(pin))
-    cgroups.sweep()
+
+
+def _alive(pin: Path) -> bool:
+    return Path("/proc", pin.name.rpartition("-")[2]).exists()

@@ -53,9 +53,10 @@ class Copier:
         return self._event
 
     def ended(self) -> list[End]:
-        """What ended since this was asked last."""
-        with contextlib.suppress(BlockingIOError):
-            os.eventfd_read(self._event)
+        """What ended since this was asked last, also once this is closed."""
+        if self._event >= 0:
+            with contextlib.suppress(BlockingIOError):
+                os.eventfd_read(self._event)
         return [self._ended.popleft() for _ in range(len(self._ended))]
 
     def connections(self) -> list[Carried]:
@@ -77,6 +78,7 @@ class Copier:
         self._thread.join()
         for copy in list(self.copies.values()):
             copy.reset()
+            self.tell(copy.ending("closed"))
         self.loop.close()
         os.close(self._event)
         self._event = -1
@@ -115,7 +117,7 @@ class Copy:
         except (OSError, PyenoError) as error:
             self.reset()
             code = getattr(error, "errno", None) or 0
-            self._copier.tell(self._end(ending(error), code))
+            self._copier.tell(self.ending(ending(error), code))
             return
         if self._near_finished and self._far_finished:
             self._finish()
@@ -200,7 +202,8 @@ class Copy:
             self._copier.loop.change(number, mask)
         self._masks[sock] = mask or None
 
-    def _end(self, end: str, code: int = 0) -> End:
+    def ending(self, end: str, code: int = 0) -> End:
+        """To be told."""
         return End(self._token, self.bytes_out, self.bytes_in, end, code)
 
     def _finish(self) -> None:
@@ -210,7 +213,7 @@ class Copy:
             with contextlib.suppress(OSError):
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ENDS)
             sock.close()
-        self._copier.tell(self._end("fin"))
+        self._copier.tell(self.ending("fin"))
 
     def reset(self) -> None:
         """Neither side may take what it has for the whole."""

@@ -93,8 +93,7 @@ class Engine:
 
         if connections_max < 1:
             raise ValueError(f"connections_max: {connections_max!r}; allowed: 1 or more")
-        self._connections_max = connections_max
-        self._loop = Loop()
+        self._loop = Loop(connections_max)
         self._closing = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(
@@ -105,20 +104,16 @@ class Engine:
         _engines.add(self)
 
     def add(self, near: socket.socket, far: socket.socket, token: int) -> None:
-        """Take over both sockets, which are as good as closed for the caller then.
+        """Take over both sockets, which are as good as closed for the caller then; ``token``
+        is the caller's name for the pair, 0 or more, below 2**64.
 
         ``far`` is established: a :class:`pyeno.Socket` with its key exchange complete and
         nothing shut down, or any stream socket.  What was received and not read goes to
         ``near`` first.  Raises LocalProtocolError where its TEP is not tcpcrypt or it is
-        not as far, OSError (``EMFILE`` among others), RemoteProtocolError where the peer
-        has ended it; then both are still the caller's.
+        not as far, BlockingIOError where ``connections_max`` pairs are carried already,
+        RemoteProtocolError where the peer has ended it; then both are still the caller's.
         """
         self._check()
-        if self._loop.counters()[0] >= self._connections_max:
-            raise BlockingIOError(
-                f"add: {self._connections_max} connections are carried already "
-                "(connections_max allows more)"
-            )
         link = far.link() if isinstance(far, Socket) else None
         if link is None:
             self._loop.add(near.fileno(), far.fileno(), token)

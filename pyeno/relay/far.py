@@ -18,7 +18,9 @@ from pyeno.sockets.raw import BaseSocket, kind_of
 _connect_ex = BaseSocket.connect_ex  # type: ignore[attr-defined]
 _accept = BaseSocket._accept  # type: ignore[attr-defined]
 _STREAM = int(socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-_AT_ONCE = 64
+_BIND_ADDRESS_NO_PORT = 24
+"""of <linux/in.h>: the port is chosen by connect(2), where more are free"""
+AT_ONCE = 64
 """connections accepted before others have their turn"""
 _GONE = (errno.ECONNABORTED, errno.EPROTO, errno.EPERM)
 
@@ -26,6 +28,14 @@ _GONE = (errno.ECONNABORTED, errno.EPROTO, errno.EPERM)
 def opening(family: int, config: Config) -> Socket:
     """One to connect with."""
     return Socket(family, _STREAM, config=config)
+
+
+def bind(sock: Socket, host: str) -> None:
+    """Connect from this address, if a program chose it: towards a near listener all others
+    come from loopback."""
+    if not host.startswith("127.") and host != "::1":
+        sock.setsockopt(socket.SOL_IP, _BIND_ADDRESS_NO_PORT, 1)
+        sock.bind((host, 0))
 
 
 def plain(family: int) -> socket.socket:
@@ -47,9 +57,9 @@ def connect(sock: socket.socket, address: Any) -> int:
     return errno.EINPROGRESS if code == errno.EALREADY else code
 
 
-def accepted(listener: socket.socket) -> Iterator[tuple[int, Any]]:
-    """(descriptor, address) of those who wait, up to a number; OSError: EMFILE and such."""
-    for _ in range(_AT_ONCE):
+def accepted(listener: socket.socket, most: int = AT_ONCE) -> Iterator[tuple[int, Any]]:
+    """(descriptor, address) of those who wait; OSError: EMFILE and such."""
+    for _ in range(most):
         try:
             descriptor, address = _accept(listener)
         except BlockingIOError:
@@ -81,8 +91,8 @@ def settled(sock: Socket) -> Link | None:
     """
     sock._settle(connected=True, taking=True)
     link = sock.link()
-    if link is not None:
-        link.leave_timer()
+    if link is not None and sock.config.keepalive is not None:
+        link.leave_timer()  # the engine asks
     return link
 
 

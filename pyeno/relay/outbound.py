@@ -148,7 +148,12 @@ class Outbound:
             self.desk.crowded()
             return
         self._under_way[program] = departure = Departure(self, held, sock, record)
-        departure.connect()
+        try:
+            far.bind(sock, program[0])
+        except OSError as error:
+            departure.fail(error)
+        else:
+            departure.connect()
 
     # -- the programs' own connections -----------------------------------------
 
@@ -156,12 +161,12 @@ class Outbound:
         """Whose SYN was let in: mostly it is there already."""
         listener = self._near[":" in held.source[0]]
         if listener is not None:
-            self.accept(listener)
+            self.accept(listener, most=1)
 
-    def accept(self, listener: socket.socket, _: int = 0) -> None:
+    def accept(self, listener: socket.socket, _: int = 0, *, most: int = far.AT_ONCE) -> None:
         """Match them with what waits for them; nobody waits for others."""
         try:
-            for number, program in far.accepted(listener):
+            for number, program in far.accepted(listener, most):
                 near = far.adopted(listener, number)
                 departure = self._under_way.get(program[:2])
                 if departure is None or departure.near is not None:

@@ -48,9 +48,11 @@ class Passage(ABC):
 
     def settle(self) -> None:
         """It is connected: what became of ENO.  Raises as :func:`far.settled`."""
-        self.link = far.settled(self.far)
+        try:
+            self.link = far.settled(self.far)
+        finally:
+            self.record.info = self.far.eno
         self.keyed = self.link is None
-        self.record.info = self.far.eno
 
     def agree(self, _: int = 0) -> None:
         """Take the key exchange as far as it goes now; at once for a resumed session."""

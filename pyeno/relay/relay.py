@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 from typing import Any, Self
 
 from pyeno import mounts
@@ -24,7 +23,6 @@ from pyeno.relay.records import Book, Observer, Record
 from pyeno.relay.settings import Settings
 from pyeno.relay.traffic import Traffic
 
-PIN = Path("/sys/fs/bpf/pyeno-relay")
 LOOK_SECONDS = 1.0
 """how often it looks who is late, and whether there is room again"""
 DESCRIPTORS = 6
@@ -148,7 +146,7 @@ class Relay:
         Raises :class:`pyeno.ConfigError`, and changes nothing, where only another relay
         could do that.
         """
-        for name in ("cgroups", "outbound", "inbound", "workers", "fail"):
+        for name in ("cgroups", "outbound", "inbound", "workers", "fail", "pin"):
             if getattr(settings, name) != getattr(self._settings, name):
                 raise ConfigError(
                     f"{name}: {getattr(settings, name)!r}; a relay that runs has "
@@ -189,5 +187,5 @@ def _redirection(settings: Settings, near: Any, steered: Any) -> Any:
         near=near,
         steered=steered,
         rules=rules(settings),
-        pin=PIN if settings.fail == "closed" else None,
+        pin=settings.pin if settings.fail == "closed" else None,
     )

@@ -72,6 +72,8 @@ class Settings:
     fail: Literal["open", "closed"] = "open"
     """what becomes of the programs' connections if the relay is killed: they go on
     without it, or fail until a relay is there again"""
+    pin: Path = Path("/sys/fs/bpf/pyeno-relay")
+    """a directory of bpffs that ``fail = "closed"`` needs, one for each relay"""
 
     def __post_init__(self) -> None:
         if not isinstance(self.config, Config):
@@ -88,6 +90,7 @@ class Settings:
         skip = _networks("skip_networks", self.skip_networks)
         checked: dict[str, Any] = {
             "cgroups": tuple(Path(path) for path in self.cgroups),
+            "pin": Path(self.pin),
             "skip_ports": _ports("skip_ports", self.skip_ports),
             "skip_networks": skip + tuple(own for own in LOOPBACK if own not in skip),
             "require_networks": _networks("require_networks", self.require_networks),

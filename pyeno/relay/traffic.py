@@ -75,3 +75,4 @@ class Traffic:
         for mover in self._movers:
             self._loop.forget(mover.fileno())
             mover.close()
+            self._ended(mover)

@@ -101,9 +101,12 @@ class Link(Urgent, Outbound):
             self._halt()
             try:
                 self.check(sending=True)
+                self.connection.open_ahead()
                 while self.connection.owes:
                     self._unsent = bytes(self._unsent) + self.connection.data_to_send()
                 yield bytes(self._unsent)
+            except RemoteProtocolError as error:
+                raise self.fail(error) from None
             except BaseException:
                 self._rearm()
                 raise

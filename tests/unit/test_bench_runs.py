@@ -20,7 +20,8 @@ from typing import Any
 import pytest
 from unit.test_bench import in_manual
 
-from pyeno.bench import crowd, limits, rounds, stages, tls, workers
+from pyeno import limits
+from pyeno.bench import crowd, rounds, stages, tls, workers
 from pyeno.bench.cpus import Cpus, Stopwatch, cpu_seconds, resident
 from pyeno.bench.errors import BenchError
 from pyeno.bench.kinds import kinds

@@ -441,6 +441,7 @@ def test_stopping_resets_everything() -> None:
             peer.settimeout(TIMEOUT)
             program.sendall(b"x")
             assert peer.recv(1) == b"x"
+        assert run.end().end == "closed" and run.relay.counters()["open"] == 0
         with program, peer:
             for sock in (program, peer):
                 with pytest.raises(ConnectionResetError):

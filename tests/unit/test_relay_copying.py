@@ -179,6 +179,7 @@ def test_closing_the_copier_resets_all(ends: Joined) -> None:
     ends.program.sendall(b"x")
     assert ends.peer.recv(1) == b"x"
     ends.copier.close()
+    assert ends.copier.ended() == [End(7, 1, 0, "closed", 0)]
     for sock in (ends.program, ends.peer):
         with pytest.raises(ConnectionResetError):
             sock.recv(1)

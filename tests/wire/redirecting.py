@@ -111,9 +111,10 @@ class Relay:
         *,
         rules: Rules | None = None,
         pin: Path | None = None,
+        steered: socket.socket | None = None,
     ) -> None:
         self.near = listen(namespace, "127.0.0.1"), listen(namespace, "::1")
-        self.steered = listen(namespace, "0.0.0.0"), listen(namespace, "::")
+        self.steered = steered or listen(namespace, "0.0.0.0"), listen(namespace, "::")
         self.waiting: list[Held] = []
 
         def made() -> Redirection:

@@ -123,10 +123,10 @@ class Served(Run):
 
 
 class Plain(Script):
-    """The echo program listens, without `pyeno run`."""
+    """A program listens, without `pyeno run`."""
 
-    def __init__(self, namespace: Namespace, host: str, port: int) -> None:
-        super().__init__(namespace, ECHO, host, port)
+    def __init__(self, namespace: Namespace, host: str, port: int, script: str = ECHO) -> None:
+        super().__init__(namespace, script, host, port)
         try:
             until(lambda: port in listening(namespace), self)
         except BaseException:

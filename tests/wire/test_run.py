@@ -114,9 +114,10 @@ def test_stripped_on_the_path(wire: Wire, host: str) -> None:
 
 def test_require_outbound(wire: Wire, host: str) -> None:
     """connect() fails, and standard error says why."""
-    with Plain(wire.b, host, PORT), Run(
-        wire.a, host, PORT, "x", options=("--require", "--stats"), script=FETCH
-    ) as run:
+    with (
+        Plain(wire.b, host, PORT),
+        Run(wire.a, host, PORT, "x", options=("--require", "--stats"), script=FETCH) as run,
+    ):
         run.ended()
     assert run.said == [{"errno": errno.ECONNREFUSED, "error": "ConnectionRefusedError"}]
     told, sums = run.complaints

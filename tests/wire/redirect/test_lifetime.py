@@ -17,6 +17,7 @@ from wire.netns import PREFIX, Namespace
 from wire.programs import INHERITED
 from wire.redirecting import Program, Relay, listen
 
+from pyeno import loading, mounts
 from pyeno._native import kernel as native
 from pyeno.errors import ConfigError, KernelError
 from pyeno.redirect import Redirection, Rules, links
@@ -314,6 +315,30 @@ def test_pinning_fails(
             Relay(a, [programs], pin=pin)
     assert {path.name for path in pin.iterdir()} == left
     wait_until(lambda: attached(a, programs) == len(left))
+
+
+def test_old_kernel(a: Namespace, programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an old kernel says would mislead."""
+
+    class Old:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(native, name)
+
+        def load_program(self, *arguments: Any) -> int:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(links, "native", Old)
+        patched.setattr(loading, "kernel_release", lambda: (5, 18))
+        with pytest.raises(KernelError, match=r"is too old: install 6\.1 or newer"):
+            Relay(a, [programs])
+    assert attached(a, programs) == 0
+
+
+def test_no_cgroup2(a: Namespace, programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mounts, "find", lambda kind: ())
+    with pytest.raises(KernelError, match="no cgroup2 file system is mounted: run 'mount"):
+        Relay(a, [programs])
 
 
 def test_pin_outside_bpffs(a: Namespace, programs: Path, tmp_path: Path) -> None:
