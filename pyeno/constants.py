@@ -49,6 +49,10 @@ AEAD_TAG_LEN: Final = 16
 FRAME_DATA_MAX: Final = CLEN_MAX - FLAGS_LEN - AEAD_TAG_LEN
 """Application bytes in one frame at most (section 3.6)."""
 
+SECURE_PORTS: Final = frozenset({22, 443, 465, 636, 853, 989, 990, 993, 995, 5061, 8443})
+"""Of protocols that encrypt by themselves: ssh, https, smtps, ldaps, DNS over TLS, ftps,
+imaps, pop3s, sips.  Programs that know nothing of ENO have them left alone."""
+
 
 class Role(Enum):
     """Which end of the connection this is (RFC 8547 section 4.3)."""

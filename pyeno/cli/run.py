@@ -13,6 +13,7 @@ import signal
 import sys
 from typing import Any
 
+from pyeno import inprocess
 from pyeno.cli.options import add_choice_arguments, policy_from
 from pyeno.errors import ConfigError, KernelError
 from pyeno.policy import parse_ports
@@ -49,6 +50,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--no-skip-ports", action="store_true", help="leave only those of --skip-port alone"
     )
+    parser.add_argument(
+        "--in-process", action="store_true",
+        help="a Python program: its own sockets encrypt, without a relay (no root)",
+    )  # fmt: skip
     parser.add_argument(
         "--fail", choices=("open", "closed"), default="open",
         help="if the relay is killed, new connections go without it, or fail (default open)",
@@ -88,6 +93,9 @@ def run(options: argparse.Namespace) -> int:
     if not command:
         raise ConfigError("no program: write pyeno run [OPTIONS] -- PROGRAM [ARGUMENT ...]")
     settings = settings_from(options)
+    if options.in_process:
+        _refuse_relay_options(options)
+        inprocess.launch(command, settings.config, inprocess.Rules(settings.skip_ports))
     user = None if options.user is None else account(options.user)
     try:
         return launch(command, lambda parent: serve(parent, settings, options), user)
@@ -95,6 +103,19 @@ def run(options: argparse.Namespace) -> int:
         if error.errno in (errno.EPERM, errno.EACCES):
             raise KernelError(error.errno, f"{error.strerror} {PRIVILEGE}") from None
         raise
+
+
+def _refuse_relay_options(options: argparse.Namespace) -> None:
+    """What says how to relay means nothing without a relay."""
+    given = {
+        "--outbound-only": options.outbound_only, "--inbound-only": options.inbound_only,
+        "--fail closed": options.fail == "closed", "--user": options.user,
+        "--end-with-command": options.end_with_command, "--stats": options.stats,
+        "--json": options.json,
+    }  # fmt: skip
+    for name, value in given.items():
+        if value:
+            raise ConfigError(f"{name}: there is no relay with --in-process; leave it out")
 
 
 def serve(parent: Parent, settings: Settings, options: argparse.Namespace) -> None:

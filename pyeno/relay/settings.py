@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from pyeno.config import Config
+from pyeno.constants import SECURE_PORTS
 from pyeno.errors import ConfigError
 
 Network = IPv4Network | IPv6Network
 
-SECURE_PORTS: Final = frozenset({22, 443, 465, 636, 853, 989, 990, 993, 995, 5061, 8443})
-"""Ports of protocols that encrypt themselves: ssh, https, smtps, ldaps, DNS over TLS,
-ftps, imaps, pop3s, sips."""
 LOOPBACK: Final[tuple[Network, ...]] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 CONNECTIONS_LIMIT: Final = 1_000_000
 WORKERS_LIMIT: Final = 64

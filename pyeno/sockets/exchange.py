@@ -169,12 +169,17 @@ class Exchange(Mortal, ABC):
             raise TimeoutError("timed out")
 
     def _receive_init(self) -> None:
-        data = bytearray(4096)
-        count = _recv_into(self._sock, data)
+        data = memoryview(bytearray(4096))
+        count = self._receive(data)
         if count:
-            self.connection.receive_data(memoryview(data)[:count])
+            self.connection.receive_data(data[:count])
         else:
             self.connection.receive_eof()
+
+    def _receive(self, room: memoryview, flags: int = 0) -> int:
+        """One recv() of stream bytes."""
+        count: int = _recv_into(self._sock, room, 0, flags)
+        return count
 
     @property
     def blocked(self) -> bool:

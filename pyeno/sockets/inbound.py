@@ -17,7 +17,7 @@ HEAD_SIZE = 20 * 64
 """Bytes looked at in search of frames without data."""
 
 _recv = BaseSocket.recv  # type: ignore[attr-defined]
-_recv_into = BaseSocket.recv_into  # type: ignore[attr-defined]
+_DONTWAIT = int(socket.MSG_DONTWAIT)
 
 Taken = TypeVar("Taken", int, bytes)
 
@@ -115,7 +115,7 @@ class Inbound(Exchange):
             if started is not None and timeout:
                 wait(self._sock, select.POLLIN, started + timeout)
             try:
-                count: int = _recv_into(self._sock, self.connection.room(READ_SIZE))
+                count = self._receive(self.connection.room(READ_SIZE))
             except OSError as error:
                 raise self.receive_failed(error) from None
             if self._received(count):
@@ -178,8 +178,7 @@ class Inbound(Exchange):
             return True
         size, unread = connection.dataless(head)
         if size:
-            room = connection.room(size)[:size]
-            self._received(_recv_into(self._sock, room, 0, socket.MSG_DONTWAIT))
+            self._received(self._receive(connection.room(size)[:size], _DONTWAIT))
             connection.open_ahead()
             self.answer()
         if connection.ended:
@@ -218,8 +217,7 @@ class Inbound(Exchange):
         if self._over or not ready(self._sock, select.POLLIN):
             return False
         try:
-            room = self.connection.room(READ_SIZE)
-            return self._received(_recv_into(self._sock, room, 0, socket.MSG_DONTWAIT))
+            return self._received(self._receive(self.connection.room(READ_SIZE), _DONTWAIT))
         except OSError as error:
             self._gone(error)
             return False

@@ -52,6 +52,8 @@ class Settling(socket.socket):
         "_seeded", "_settled", "_settling",
     )  # fmt: skip
 
+    _link_type = Link
+
     def __init__(
         self,
         family: int = -1,
@@ -159,7 +161,9 @@ class Settling(socket.socket):
             reset(self)
             self._refused = error
             return
-        link = Link(self, connection, config.handshake_timeout, config.liveness, self._ack)
+        link = self._link_type(
+            self, connection, config.handshake_timeout, config.liveness, self._ack
+        )
         link.tep = definition
         link.caching = caching.Caching(outcome, result, config, ss, resumes=definition.resumes)
         if ss is not None:

@@ -95,7 +95,7 @@ class Socket(Receiving, Sending):
         socket raises EncryptionRequiredError on every use.
         """
         descriptor, address = self._accept()  # type: ignore[attr-defined]
-        accepted = Socket(*kind_of(self), fileno=descriptor, config=self._config)
+        accepted = type(self)(*kind_of(self), fileno=descriptor, config=self._config)
         if socket.getdefaulttimeout() is None and self.gettimeout():
             accepted.setblocking(True)
         accepted._seeded = self._seeded

@@ -19,8 +19,8 @@ STAGES = {"option", "negotiation", "handshake", "keyschedule", "framer"}
 TWINS = ("pyeno._native", "pyeno._pure")
 STAGE_PACKAGES = {"pyeno", "pyeno.tcpcrypt", *TWINS}
 DOES_IO = {
-    "doctor", "sockets", "aio", "auth.aio", "auth.known_hosts", "relay", "ss", "kernel", "cli",
-    "demo", "bench", "redirect", "__main__",
+    "doctor", "sockets", "aio", "auth.aio", "auth.known_hosts", "relay", "inprocess", "ss",
+    "kernel", "cli", "demo", "bench", "redirect", "__main__",
 }  # fmt: skip
 IO_MODULES = {
     "asyncio", "fcntl", "http", "multiprocessing", "select", "selectors", "signal",
@@ -33,7 +33,7 @@ LAYERS: tuple[set[str], ...] = (
     {"tep", "tcpcrypt", "tls", "config", "events"},
     {"connection"},
     {"kernel", "attach", "doctor", "loading", "mounts", "redirect", "sockets", "aio"},
-    {"auth", "relay", "ss"},
+    {"auth", "relay", "inprocess", "ss"},
     {"cli", "demo", "bench", "__main__"},
 )
 
