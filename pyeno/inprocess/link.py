@@ -17,7 +17,7 @@ from select import POLLIN
 from typing import Any
 
 from pyeno._values import Buffer
-from pyeno.errors import LocalProtocolError, PyenoError, RemoteProtocolError
+from pyeno.errors import ABORTING, LocalProtocolError, PyenoError
 from pyeno.sockets import forks
 from pyeno.sockets.inbound import READ_SIZE, Taken
 from pyeno.sockets.link import Link
@@ -67,7 +67,7 @@ class VisibleLink(Link):
             try:
                 self.connection.open_ahead()
                 waiting = self.connection.awaited > 0
-            except RemoteProtocolError:
+            except ABORTING:
                 waiting = True  # the next call raises it
         with contextlib.suppress(OSError):
             self._take_seen(but=int(waiting))

@@ -6,7 +6,7 @@ import socket
 from abc import ABC, abstractmethod
 
 from pyeno.constants import Reason
-from pyeno.errors import EncryptionRequiredError, PyenoError, RemoteProtocolError, ending
+from pyeno.errors import ABORTING, EncryptionRequiredError, PyenoError, ending
 from pyeno.relay import far
 from pyeno.relay.copying import abort
 from pyeno.relay.desk import Desk
@@ -116,6 +116,6 @@ def why(error: Exception) -> str:
     exchange ended, or the name of an errno."""
     if isinstance(error, EncryptionRequiredError) and isinstance(error.reason, Reason):
         return error.reason.slug
-    if isinstance(error, RemoteProtocolError):
+    if isinstance(error, ABORTING):
         return ending(error)
     return errno.errorcode.get(getattr(error, "errno", None) or 0, "error")

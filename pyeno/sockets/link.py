@@ -105,7 +105,7 @@ class Link(Urgent, Outbound):
                 while self.connection.owes:
                     self._unsent = bytes(self._unsent) + self.connection.data_to_send()
                 yield bytes(self._unsent)
-            except RemoteProtocolError as error:
+            except ABORTING as error:
                 raise self.fail(error) from None
             except BaseException:
                 self._rearm()
