@@ -7,7 +7,7 @@ static const struct eno_map_def redirect_map_defs[] = {
 	{ "eno_reached", 9, 24, 24, 16384, 0 },
 	{ "eno_listeners", 9, 24, 4, 16384, 0 },
 	{ "eno_rules", 2, 4, 16496, 1, 0 },
-	{ "eno_skipped", 11, 20, 4, 4096, 1 },
+	{ "eno_skipped", 11, 20, 4, 8192, 1 },
 	{ "eno_owners", 1, 4, 4, 1024, 1 },
 	{ "eno_listening", 15, 4, 8, 4, 0 },
 	{ "eno_events", 27, 0, 0, 1048576, 0 },

@@ -27,7 +27,7 @@
 enum {
 	ENO_FLOWS_MAX = 16384,
 	ENO_LISTENERS_MAX = 16384,
-	ENO_NETWORKS_MAX = 4096,
+	ENO_NETWORKS_MAX = 8192, /* what the rules had, and what they will have */
 	ENO_OWNERS_MAX = 1024,
 	ENO_RING_SIZE = 1 << 20,
 	ENO_PACKET_MAX = 120, /* the longest IP and TCP headers */
