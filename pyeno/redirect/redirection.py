@@ -40,7 +40,7 @@ class Held(NamedTuple):
     source: Address
     """what accept() on the near listener will return for it"""
     cookie: int
-    """the kernel's number of the program's socket"""
+    """of this attempt to connect: no other has it"""
     pid: int
     """of the program, in the host's numbering"""
     uid: int
@@ -188,11 +188,7 @@ class Redirection:
 
     def gave_up(self) -> list[int]:
         """Cookies of the connections that :meth:`held` gave before, and that their program
-        closed, or its kernel gave up, before they stood; each is told once.
-
-        Ask right after :meth:`held`, before what that gave is put down: a socket that connects
-        again has the same cookie.
-        """
+        closed, or its kernel gave up, before they stood; each is told once."""
         gone = list(self._gone)
         self._gone.clear()
         return gone
@@ -257,12 +253,15 @@ class Redirection:
             sock.bind(_own_address(sock, local))
         self._links.map("eno_reached").put(layout.endpoint(sock.getsockname()), known)
 
-    def unreach(self, sock: socket.socket, local: Address) -> None:
-        """Before closing a socket that could not connect to ``local`` after :meth:`reach`.
+    def unreach(self, sock: socket.socket, local: Address | None = None) -> None:
+        """Before closing a socket that could not connect after :meth:`reach`.
 
-        If no program listens there any more, connections to it are refused from now on.
+        With ``local``, what it was to reach: if no program listens there any more,
+        connections to it are refused from now on.
         """
         self._links.map("eno_reached").drop(layout.endpoint(sock.getsockname()))
+        if local is None:
+            return
         wanted = layout.endpoint(local)
         known = self._listening.places(local[1])
         for place in (wanted, any_like(wanted)):
