@@ -31,6 +31,7 @@ enum {
 	ENO_OWNERS_MAX = 1024,
 	ENO_RING_SIZE = 1 << 20,
 	ENO_PACKET_MAX = 120, /* the longest IP and TCP headers */
+	ENO_PACKET_ROOM = 128,
 	ENO_PORTS_LEN = 8192, /* a bit for every port */
 };
 
@@ -72,7 +73,7 @@ struct eno_event {
 
 struct eno_held {
 	struct eno_event event;
-	__u8 packet[ENO_PACKET_MAX];
+	__u8 packet[ENO_PACKET_ROOM];
 };
 
 struct eno_rules {
