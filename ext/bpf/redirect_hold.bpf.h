@@ -38,19 +38,21 @@ static __always_inline __u32 eno_headers_len(struct __sk_buff *skb)
 static __always_inline int eno_report(struct __sk_buff *skb, const struct eno_event *event)
 {
 	struct eno_held *held = bpf_ringbuf_reserve(&eno_events, sizeof(*held), 0);
-	__u32 len;
+	__u32 len, before;
 
 	if (!held)
 		return 0;
 	held->event = *event;
 	__builtin_memset(held->packet, 0, sizeof(held->packet));
 	len = eno_headers_len(skb);
-	ENO_KEEP(len);
-	if (len > ENO_PACKET_MAX)
-		len = 0;
-	ENO_KEEP(len);
-	if (len >= sizeof(struct tcphdr) && !bpf_skb_load_bytes(skb, 0, held->packet, len))
-		held->event.len = len;
+	if (len >= sizeof(struct tcphdr) && len <= ENO_PACKET_MAX) {
+		/* A mask tells every verifier both bounds, a comparison only the newer ones. */
+		before = len - 1;
+		ENO_KEEP(before);
+		before &= ENO_PACKET_ROOM - 1;
+		if (!bpf_skb_load_bytes(skb, 0, held->packet, before + 1))
+			held->event.len = len;
+	}
 	bpf_ringbuf_submit(held, 0);
 	return 1;
 }
@@ -68,9 +70,9 @@ static __always_inline int eno_on_syn(struct __sk_buff *skb)
 	if (!origin)
 		return ENO_PASS;
 	eno_name_source(sk, &event.source);
-	event.cookie = bpf_get_socket_cookie(skb);
+	event.attempt = origin->attempt;
 	verdict = bpf_map_lookup_elem(&eno_verdicts, &event.source);
-	if (verdict && verdict->cookie == event.cookie) {
+	if (verdict && verdict->attempt == event.attempt) {
 		if (!verdict->error)
 			return ENO_PASS;
 		/* The answer was lost on a socket in use: it needs another. */
