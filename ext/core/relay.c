@@ -134,6 +134,8 @@ static void pair_event(struct relay *r, struct pair *p, int which, uint32_t even
 		return;
 	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		side->readable = 1;
+	if (events & EPOLLPRI)
+		side->urgent = 1;
 	if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
 		side->writable = 1;
 	if (events & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR))

@@ -39,15 +39,7 @@ static void batch_plan(struct batch *b, const struct sealer *s, size_t room)
 /* Does nothing but the end stand behind what was read?  Then FINp goes with it. */
 static int near_ended(struct side *near)
 {
-	char byte;
-	ssize_t n;
-
-	if (!near->doubt)
-		return 0;
-	n = recv(near->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-	if (n < 0 && errno != EAGAIN && errno != EINTR)
-		near->error = errno; /* the kernel says it once */
-	return n == 0 && !near->error;
+	return near->doubt && side_peek(near) == 0;
 }
 
 /* What the program has sent; -1: its connection is lost. */
