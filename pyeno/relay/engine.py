@@ -81,14 +81,17 @@ def available() -> bool:
 class Engine:
     """Carries pairs of connections until they end.
 
-    ``connections_max``: pairs at one time.  Every method may be called from any thread.
-    The engine is one process's: in children of fork() its sockets are closed, without a
-    word to their peers, and it raises.
+    ``connections_max``: pairs at one time.  Raises ImportError unless ``available()``.
+
+    Every method may be called from any thread.  The engine is one process's: in children
+    of fork() its sockets are closed, without a word to their peers, and it raises.
 
     A process that is killed leaves RSTs to both sides, never a clean end of stream.
     """
 
     def __init__(self, *, connections_max: int = 10_000) -> None:
+        if not available():
+            raise ImportError("the engine is compiled; with PYENO_BACKEND=pure there is none")
         from pyeno._native.relay import Loop
 
         if connections_max < 1:

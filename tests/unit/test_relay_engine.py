@@ -338,6 +338,8 @@ def test_available_with_the_compiled_core_only(monkeypatch: pytest.MonkeyPatch) 
     assert module.available()
     monkeypatch.setattr(module, "backend", "pure")
     assert not module.available()
+    with pytest.raises(ImportError, match="PYENO_BACKEND=pure"):
+        Engine()
 
 
 def test_select_says_when_something_ended() -> None:
