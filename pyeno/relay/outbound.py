@@ -18,7 +18,7 @@ from typing import Any
 from pyeno.errors import PyenoError
 from pyeno.relay import far
 from pyeno.relay.desk import Desk
-from pyeno.relay.passage import Passage, why
+from pyeno.relay.passage import Passage, in_words, why
 from pyeno.relay.records import Address, Record
 from pyeno.sockets import Socket
 
@@ -156,7 +156,7 @@ class Outbound:
 
     def _cannot_open(self, held: Any, record: Record, error: OSError) -> None:
         code = error.errno or errno.ENOBUFS
-        self.desk.book.refused(record, why(error), code, str(error))
+        self.desk.book.refused(record, why(error), code, in_words(error))
         if code in far.NO_ROOM:
             self.desk.crowded()
         self.desk.redirection.refuse(held, errno.ECONNREFUSED)
