@@ -109,8 +109,8 @@ print("ended", os.waitstatus_to_exitcode(status), flush=True)
 
 WAITS = """
 import signal
-print("ready", flush=True)
 try:
+    print("ready", flush=True)
     while True:
         signal.pause()
 except KeyboardInterrupt:
