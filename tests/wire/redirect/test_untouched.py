@@ -9,6 +9,7 @@ from wire.netns import Namespace
 from wire.redirecting import Program, Relay, listen
 
 from pyeno.redirect import Rules
+from pyeno.redirect.rules import NETWORKS_MAX
 
 pytestmark = pytest.mark.wire
 
@@ -59,6 +60,16 @@ def test_network_beside(b: Namespace, program: Program, relay: Relay) -> None:
     program.do("s = socket.socket(); s.setblocking(False)")
     program.do("s.connect_ex(('10.69.0.2', 80))")
     assert relay.hold().destination == ("10.69.0.2", 80)
+
+
+def test_a_full_set_for_another(b: Namespace, program: Program, relay: Relay) -> None:
+    """There is no room for both at a time."""
+    for first in 11, 12:
+        networks = tuple(f"{first}.{n // 256}.{n % 256}.0/24" for n in range(NETWORKS_MAX - 1))
+        rules = Rules(skip_networks=(*networks, "10.69.0.2/32"))  # type: ignore[arg-type]
+        relay.redirection.set_rules(rules)
+    with listen(b, "10.69.0.2") as listener:
+        direct(program, relay, listener)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.8.7", "::1"])
