@@ -68,9 +68,9 @@ static __always_inline int eno_on_syn(struct __sk_buff *skb)
 	if (!origin)
 		return ENO_PASS;
 	eno_name_source(sk, &event.source);
-	event.cookie = bpf_get_socket_cookie(skb);
+	event.attempt = origin->attempt;
 	verdict = bpf_map_lookup_elem(&eno_verdicts, &event.source);
-	if (verdict && verdict->cookie == event.cookie) {
+	if (verdict && verdict->attempt == event.attempt) {
 		if (!verdict->error)
 			return ENO_PASS;
 		/* The answer was lost on a socket in use: it needs another. */
@@ -78,8 +78,7 @@ static __always_inline int eno_on_syn(struct __sk_buff *skb)
 	} else if (origin->state == ENO_HELD) {
 		return ENO_DROP;
 	}
-	event.pid = origin->pid;
-	event.uid = origin->uid;
+	event.owner = origin->owner;
 	event.remote = origin->remote;
 	if (eno_report(skb, &event))
 		origin->state = ENO_HELD;

@@ -12,6 +12,7 @@ import select
 import socket
 from typing import Any
 
+from pyeno.errors import PyenoError
 from pyeno.relay import far
 from pyeno.relay.desk import Desk
 from pyeno.relay.passage import Passage
@@ -39,7 +40,7 @@ class Arrival(Passage):
             config = self.desk.settings.config_for(self.record.peer[0], self.wanted[1])
             far.follow(self.far, config)
             self.settle()
-        except OSError as error:
+        except (OSError, PyenoError) as error:
             self.fail(error)
         else:
             self.agree()

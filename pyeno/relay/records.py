@@ -5,7 +5,6 @@ from collections import Counter
 from typing import Any, Literal, NamedTuple, Protocol
 
 from pyeno.addresses import peer_name
-from pyeno.errors import NotEncryptedError
 from pyeno.sockets import Info
 
 Address = tuple[str, int]
@@ -176,11 +175,3 @@ def _kind(direction: Direction, info: Info) -> Kind:
     if tep is not None:
         return Kind(direction, f"0x{tep:02x}", None)
     return Kind(direction, None, "unknown" if reason is None else reason.slug)
-
-
-def session_id(record: Record) -> bytes | None:
-    """The connection's, once there is one (RFC 8547 section 5.1)."""
-    try:
-        return None if record.info is None else record.info.session_id
-    except NotEncryptedError:
-        return None

@@ -9,7 +9,6 @@ from wire.netns import Namespace
 from wire.redirecting import Program, Relay, listen
 
 from pyeno.redirect import Rules
-from pyeno.redirect.rules import NETWORKS_MAX
 
 pytestmark = pytest.mark.wire
 
@@ -62,14 +61,19 @@ def test_network_beside(b: Namespace, program: Program, relay: Relay) -> None:
     assert relay.hold().destination == ("10.69.0.2", 80)
 
 
-def test_a_full_set_for_another(b: Namespace, program: Program, relay: Relay) -> None:
-    """There is no room for both at a time."""
-    for first in 11, 12:
-        networks = tuple(f"{first}.{n // 256}.{n % 256}.0/24" for n in range(NETWORKS_MAX - 1))
-        rules = Rules(skip_networks=(*networks, "10.69.0.2/32"))  # type: ignore[arg-type]
-        relay.redirection.set_rules(rules)
-    with listen(b, "10.69.0.2") as listener:
-        direct(program, relay, listener)
+def test_all_networks_changed(program: Program, relay: Relay) -> None:
+    """As many as there may be, then as many others; the old ones are gone."""
+    first = [f"198.{18 + i // 256}.{i % 256}.0/24" for i in range(4096)]
+    others = [f"203.{i // 256}.{i % 256}.0/24" for i in range(4095)]
+    relay.redirection.set_rules(Rules(skip_networks=tuple(first)))
+    relay.redirection.set_rules(Rules(skip_networks=("10.69.0.2", *others)))
+    program.do("s = socket.socket(); s.settimeout(0.2)")
+    with pytest.raises(OSError, match="ECONNREFUSED"):
+        program.do("s.connect(('10.69.0.2', 1))")
+    assert relay.quiet()
+    program.do("s = socket.socket(); s.setblocking(False)")
+    program.do("s.connect_ex(('198.18.0.1', 80))")
+    assert relay.hold().destination == ("198.18.0.1", 80)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.8.7", "::1"])
