@@ -328,3 +328,22 @@ def test_a_bad_file(sides: tuple[Side, Side]) -> None:
     a.config()
     with Service(a.namespace, path, "--check") as relay:
         assert relay.ended() == 0 and not relay.reports
+
+
+def test_fail_closed(wire: Wire, sides: tuple[Side, Side]) -> None:
+    """Killed: nothing passes it by, until it runs again, and ends as it should."""
+    (a, b), port = sides, next(_ports)
+    b.server(wire.b.ip4, port)
+    with a.relay(fail="closed") as killed:
+        killed.signal(signal.SIGKILL)
+        killed.ended()
+        status, _, error = a.program(CLIENT, wire.b.ip4, port).finish()
+        assert status == 1 and "ConnectionRefusedError" in error
+    with a.relay(fail="closed") as relay:
+        client = a.program(CLIENT, wire.b.ip4, port)
+        assert client.line() and client.say("x") == "X" and client.finish()[0] == 0
+        assert relay.event("connection")["end"] == "fin"
+        assert relay.end() == 0
+    assert a.program(CLIENT, wire.b.ip4, port).finish()[0] == 0
+    pin = Path("/sys/fs/bpf", f"pyeno-service-{relay.path.stem}")
+    assert not pin.exists()

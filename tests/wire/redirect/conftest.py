@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from wire.conftest import cgroup
 from wire.netns import PREFIX, Namespace, Wire
 from wire.redirecting import Program, Relay
 
@@ -50,6 +49,3 @@ def relay(a: Namespace, programs: Path) -> Iterator[Relay]:
 def program(a: Namespace, programs: Path) -> Iterator[Program]:
     with Program(a, programs) as program:
         yield program
-
-
-__all__ = ["cgroup"]

@@ -51,6 +51,23 @@ def test_held_then_let_in(a: Namespace, program: Program, relay: Relay, kind: An
     assert relay.quiet() and relay.redirection.gave_up() == []
 
 
+def test_released(a: Namespace, program: Program, relay: Relay, kind: Any) -> None:
+    """Nothing new is diverted; what was held can be admitted, and keeps its names."""
+    family, version, given, _, own = kind
+    program.do(f"s = socket.socket(socket.{family})")
+    program.start(f"s.connect(({given!r}, 80))")
+    held = relay.hold()
+    relay.redirection.release()
+    with relay.let_in(held, LOCAL[version]) as near:
+        program.finish()
+        assert program.do("s.getpeername()")[:2] == (given, 80)
+        assert program.do("s.getsockname()")[:2] == (own, 4321)
+        exchange(program, near)
+    program.do(f"t = socket.socket(socket.{family}); t.setblocking(False)")
+    program.do(f"t.connect_ex(({given!r}, 80))")
+    assert relay.quiet()
+
+
 def test_no_segment_is_lost(program: Program, relay: Relay) -> None:
     """The held SYN itself is sent on: the program never waits for a retransmission."""
     program.do("s = socket.socket()")
