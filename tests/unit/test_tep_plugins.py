@@ -5,14 +5,17 @@ import sys
 from typing import Any
 
 import pytest
+from unit.played import pair
 from unit.plugged import Plugs
 
+import pyeno
 from pyeno import Config, ConfigError, Tep, doctor, kernel, tep
 from pyeno.cli import parser
 from pyeno.cli.options import config_from
 from pyeno.constants import Reason, Role, State
 from pyeno.policy import Policy, parse_teps
 from pyeno.sockets import Info
+from pyeno.tcpcrypt.connection import Connection
 from pyeno.tep.plugins import plugins
 from pyeno.tep.testing.ends import outcome_of
 
@@ -101,6 +104,18 @@ def test_nobody_pays_who_uses_none(plugs: Plugs) -> None:
     Config(teps="p256,curve25519", keepalive=10)
     assert tep.name(0x23) == "curve25519" and parse_teps("p256,0x22") == (0x21, 0x22)
     assert plugins.cache_info().currsize == 0
+
+
+@pytest.mark.usefixtures("negotiated")
+def test_no_guard_before_pyenos_own() -> None:
+    """tcpcrypt's connection itself, and its pump where there is one."""
+    with pair() as (a, b):
+        a.sendall(b"x")
+        assert b.recv(1) == b"x"
+        link = a.link()
+        assert link is not None and type(link.connection) is Connection
+        assert (link.pump is None) is (pyeno.backend == "pure")
+        assert a._pump is link.pump and link.tep is tep.BUILT_IN[0x23]
 
 
 def test_import_loads_none(plugs: Plugs) -> None:
