@@ -154,6 +154,10 @@ REFUSED: dict[str, tuple[str, str]] = {
         bad("identifier = property(lambda self: 1 // 0)"),
         "its identifier or name raised ZeroDivisionError",
     ),
+    "raises for urgent": (
+        bad("urgent = property(lambda self: 1 // 0)"),
+        "its urgent or rekeys raised ZeroDivisionError",
+    ),
     "tcpcrypt's": (bad("identifier = 0x23"), "0x23 is pyeno's own 'curve25519'"),
     "tcpcrypt's name": (bad("name = 'p256'"), "the name is that of pyeno's own 0x21"),
     "TLS's": (bad("identifier = 0x30"), "0x30 is pyeno's own 'tls'"),
@@ -271,6 +275,20 @@ def test_what_it_lacks(plugs: Plugs) -> None:
     with pytest.raises(ConfigError, match=r"^teps: no libthing: apt install it"):
         Config(teps="bad")
     assert "; no bad: no libthing: apt install it" in check("teps").detail
+
+
+def test_what_it_lacks_cannot_be_told(plugs: Plugs) -> None:
+    """Then that is what it lacks: neither doctor nor other TEPs are harmed."""
+    source = bad("lack = provider = lambda self: 1 // 0")
+    plugs.install("badly", source, "x = badly:BAD")
+    with pytest.raises(
+        ConfigError, match=r"teps: plug-in 'x' of badly 1\.0: <lambda>\(\) raised"
+    ):
+        Config(teps="bad")
+    found = check("teps")
+    assert not found.ok and "; no bad: plug-in 'x'" in found.detail
+    assert "curve25519 (0x23) by" in found.detail
+    assert tep.registry()[0x41].provider() == "an unknown library"
 
 
 def test_keepalive_needs_rekeying(plugs: Plugs) -> None:
