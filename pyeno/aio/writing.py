@@ -140,6 +140,11 @@ class Writing(Ending):
             self._protocol_paused = False
             self._call(self._protocol.resume_writing)
 
+    def _fatal(self, error: Exception) -> None:
+        if self._sealed and not self._lost:  # a last word of the TEP's would cut it short
+            self._link.keep_unsent(bytes(self._sealed), b"")
+        super()._fatal(error)
+
     # -- sealing and sending -------------------------------------------------
 
     def _waits(self) -> bool:

@@ -8,6 +8,7 @@ machinery (records, keys, KeyUpdate of the peer) is OpenSSL's; what is here join
 :class:`pyeno.tep.base.BaseConnection` and decides what ends the connection.
 """
 
+import contextlib
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -25,7 +26,7 @@ from pyeno.tls.records import DATA_MAX, OVERHEAD, Boundaries
 if TYPE_CHECKING:
     from pyeno.config import Config
 
-BATCH: Final = 8
+BATCH: Final = 4
 """records made, or taken, by one turn: OpenSSL's buffers stay as large as they became"""
 _TAKEN: Final = BATCH * (DATA_MAX + OVERHEAD)
 _OUTPUT: Final = 1 << 16
@@ -179,8 +180,9 @@ class Connection(BaseConnection):
 
     @staticmethod
     def _output(tls: SSL.Connection, size: int = _OUTPUT) -> bytes:
-        """All that OpenSSL wants to be sent: ``size`` bytes at most."""
-        try:
-            return tls.bio_read(size)
-        except SSL.WantReadError:
-            return b""
+        """All that OpenSSL wants to be sent, usually fewer than ``size`` bytes."""
+        output = b""
+        with contextlib.suppress(SSL.WantReadError):
+            while len(output) % size == 0:
+                output += tls.bio_read(size)
+        return output

@@ -47,6 +47,8 @@ def reasons(error: SSL.Error) -> list[tuple[str, str]]:
 
 def tell(error: SSL.Error, *, when: str) -> RemoteProtocolError:
     """What to raise; ``when``: "the handshake", "a record"."""
+    if isinstance(error, SSL.ZeroReturnError):
+        return TlsError(f"close_notify came in the middle of {when}; {ABORTED}")
     queue = reasons(error)
     alert = _alert(queue)
     if alert is not None:

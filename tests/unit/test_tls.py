@@ -4,6 +4,8 @@ import gc
 import os
 import pickle
 import ssl
+import subprocess
+import sys
 import weakref
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,33 @@ def test_the_registry_has_it() -> None:
         assert definition.lengths(role) == range(1)
     for wish in "tls", "TLS", "0x30", 48:
         assert Config(teps=[wish]).teps == (0x30,)
+
+
+def test_others_do_not_load_openssl_for_it() -> None:
+    """`import pyeno`, and connections of other TEPs, come without pyOpenSSL."""
+    told = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True)
+    assert (told.returncode, told.stdout.split()) == (0, ["False", "False", "True"]), told
+
+
+WITHOUT = """
+import sys
+from pyeno import Config, Reason, Role, tep
+from pyeno._values import Outcome
+loaded = lambda: print("OpenSSL" in sys.modules)
+loaded()
+ends = [
+    tep.create_connection(
+        Outcome(Reason.NEGOTIATED, role, tep_byte=0x23, transcript=bytes(4)), Config()
+    )[1]
+    for role in Role
+]
+ends[1].receive_data(ends[0].data_to_send())
+ends[0].receive_data(ends[1].data_to_send())
+assert ends[0].session_id == ends[1].session_id and tep.names()["tls"] == 0x30
+loaded()
+Config(teps=["tls"])
+loaded()
+"""
 
 
 def test_both_ends_have_the_session_id() -> None:

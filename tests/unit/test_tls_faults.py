@@ -363,6 +363,16 @@ STRANGERS = {
 }  # fmt: skip
 
 
+def test_a_close_notify_in_the_handshake() -> None:
+    a, b = one(Role.A), one(Role.B)
+    b.receive_data(a.data_to_send())
+    b.data_to_send()
+    fails(TlsError, b, STRANGERS["close_notify first"])
+    a = one(Role.A)
+    a.data_to_send()
+    fails(TlsError, a, STRANGERS["close_notify first"], "in the middle of the handshake")
+
+
 @pytest.mark.parametrize("role", list(Role))
 @pytest.mark.parametrize("what", STRANGERS)
 def test_no_handshake(role: Role, what: str) -> None:
