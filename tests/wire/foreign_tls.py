@@ -151,9 +151,10 @@ def program(
 
 
 def copy(source: socket.socket, sink: socket.socket) -> None:
-    """Bytes and FIN."""
+    """Bytes, then FIN, even for a RST: a killed program's socket sends either."""
     source.settimeout(None)
     with contextlib.suppress(OSError):
         while data := source.recv(1 << 16):
             sink.sendall(data)
+    with contextlib.suppress(OSError):
         sink.shutdown(socket.SHUT_WR)
