@@ -13,7 +13,7 @@ enum { ENO_REFUSE = 0, ENO_ALLOW = 1, ENO_ECONNREFUSED = 111 };
 enum { ENO_DIRECT = -1, ENO_CLOSED = -2 };
 
 /* The sockmap forgets a socket that stopped listening, however its process died. */
-static __always_inline int eno_listens(__u32 which)
+static __always_inline int eno_listens(__u64 which)
 {
 	struct bpf_sock *sk = bpf_map_lookup_elem(&eno_listening, &which);
 
@@ -25,7 +25,7 @@ static __always_inline int eno_listens(__u32 which)
 
 static __always_inline int eno_is_owner(void)
 {
-	__u32 pid = bpf_get_current_pid_tgid() >> 32;
+	__u64 pid = bpf_get_current_pid_tgid() >> 32;
 
 	return bpf_map_lookup_elem(&eno_owners, &pid) != 0;
 }
@@ -52,8 +52,8 @@ static __always_inline int eno_keep(struct bpf_sock_addr *ctx, const struct eno_
 	__builtin_memset(origin, 0, sizeof(*origin));
 	origin->remote = *to;
 	origin->state = ENO_DIVERTED;
-	origin->pid = bpf_get_current_pid_tgid() >> 32;
-	origin->uid = bpf_get_current_uid_gid();
+	origin->owner =
+		eno_join((__u32)bpf_get_current_uid_gid(), bpf_get_current_pid_tgid() >> 32);
 	return 1;
 }
 
@@ -97,22 +97,17 @@ static __always_inline int eno_on_connect4(struct bpf_sock_addr *ctx)
 	near = eno_divert(ctx, rules, &to);
 	if (near < 0)
 		return eno_leave(ctx, near);
-	ctx->user_ip4 = rules->listening[ENO_NEAR].address[3];
+	ctx->user_ip4 = eno_get_ipv4(&rules->listening[ENO_NEAR]);
 	ctx->user_port = rules->listening[ENO_NEAR].port;
 	return ENO_ALLOW;
-}
-
-static __always_inline void eno_read_ip6(const struct bpf_sock_addr *ctx, struct eno_endpoint *e)
-{
-	ENO_READ_IPV6(e, ctx->user_ip6);
 }
 
 static __always_inline void eno_write_ip6(struct bpf_sock_addr *ctx, const struct eno_endpoint *e)
 {
 	ctx->user_ip6[0] = e->address[0];
-	ctx->user_ip6[1] = e->address[1];
-	ctx->user_ip6[2] = e->address[2];
-	ctx->user_ip6[3] = e->address[3];
+	ctx->user_ip6[1] = e->address[0] >> 32;
+	ctx->user_ip6[2] = e->address[1];
+	ctx->user_ip6[3] = e->address[1] >> 32;
 	ctx->user_port = e->port;
 }
 
@@ -124,7 +119,7 @@ static __always_inline int eno_on_connect6(struct bpf_sock_addr *ctx)
 	const struct eno_endpoint *four, *six;
 	int near;
 
-	eno_read_ip6(ctx, &to);
+	ENO_READ_IPV6(&to, ctx->user_ip6);
 	if (!rules)
 		return ENO_ALLOW;
 	near = eno_divert(ctx, rules, &to);
@@ -174,7 +169,7 @@ static __always_inline void eno_tell4(struct bpf_sock_addr *ctx, const struct en
 {
 	if (!e || !e->port || !eno_is_ipv4(e))
 		return;
-	ctx->user_ip4 = e->address[3];
+	ctx->user_ip4 = eno_get_ipv4(e);
 	ctx->user_port = e->port;
 }
 

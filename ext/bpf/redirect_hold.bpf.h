@@ -78,8 +78,7 @@ static __always_inline int eno_on_syn(struct __sk_buff *skb)
 	} else if (origin->state == ENO_HELD) {
 		return ENO_DROP;
 	}
-	event.pid = origin->pid;
-	event.uid = origin->uid;
+	event.owner = origin->owner;
 	event.remote = origin->remote;
 	if (eno_report(skb, &event))
 		origin->state = ENO_HELD;

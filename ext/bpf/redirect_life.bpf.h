@@ -6,7 +6,7 @@
 
 static __always_inline void eno_name_local(const struct bpf_sock_ops *ctx, struct eno_endpoint *e)
 {
-	ENO_READ_IPV4(ip4, ctx->local_ip4);
+	ENO_READ_WORD(ip4, ctx->local_ip4);
 
 	e->port = bpf_htons(ctx->local_port);
 	if (ctx->family == ENO_AF_INET) {
@@ -18,7 +18,7 @@ static __always_inline void eno_name_local(const struct bpf_sock_ops *ctx, struc
 
 static __always_inline void eno_name_remote(const struct bpf_sock_ops *ctx, struct eno_endpoint *e)
 {
-	ENO_READ_IPV4(ip4, ctx->remote_ip4);
+	ENO_READ_WORD(ip4, ctx->remote_ip4);
 
 	e->port = bpf_htons(bpf_ntohl(ctx->remote_port));
 	if (ctx->family == ENO_AF_INET) {
@@ -82,7 +82,8 @@ static __always_inline void eno_on_accepted(struct bpf_sock_ops *ctx)
 
 static __always_inline void eno_count(const struct eno_endpoint *where, int step)
 {
-	__u32 *count = bpf_map_lookup_elem(&eno_listeners, where), one = 1;
+	__u32 *count = bpf_map_lookup_elem(&eno_listeners, where);
+	__u64 one = 1;
 
 	if (!count) {
 		if (step > 0)
@@ -104,7 +105,7 @@ static __always_inline void eno_count_listener(struct bpf_sock_ops *ctx, int ste
 		return;
 	eno_name_local(ctx, &where);
 	eno_count(&where, step);
-	if (eno_is_any(&where) && !where.address[2]) {
+	if (!where.address[0] && !where.address[1]) {
 		eno_set_ipv4(&where, 0);
 		eno_count(&where, step);
 	}

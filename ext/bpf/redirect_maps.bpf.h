@@ -39,10 +39,12 @@ enum { ENO_AF_INET = 2, ENO_AF_INET6 = 10, ENO_SOCK_STREAM = 1 };
 /* eno_listening, and in this order in eno_rules: IPv6 is one more than IPv4 */
 enum { ENO_NEAR, ENO_STEERED = 2, ENO_LISTENING_MAX = 4 };
 
+/* What is put together on the stack is of whole words of 8 bytes: before 6.5, without
+ * CAP_PERFMON, the verifier takes half a word beside another one for a pointer that is
+ * being corrupted. */
 struct eno_endpoint {
-	__u32 address[4];
-	__be16 port;
-	__u16 pad;
+	__u64 address[2];
+	__u64 port; /* in the first two bytes */
 };
 
 enum { ENO_DIVERTED = 1, ENO_HELD, ENO_REACHED };
@@ -50,20 +52,20 @@ enum { ENO_DIVERTED = 1, ENO_HELD, ENO_REACHED };
 struct eno_origin {
 	struct eno_endpoint remote;
 	struct eno_endpoint local; /* port 0: the kernel's is right, or nobody knows yet */
-	__u32 state, pid, uid;
+	__u64 state;
+	__u64 owner; /* process << 32 | user */
 };
 
 struct eno_verdict {
 	__u64 cookie;
 	struct eno_endpoint remote, local; /* of the far connection */
-	__u32 error, pad;		   /* 0: admitted */
+	__u64 error;			   /* 0: admitted */
 };
 
 enum { ENO_EVENT_HELD, ENO_EVENT_AGAIN, ENO_EVENT_GONE };
 
 struct eno_event {
-	__u64 cookie;
-	__u32 kind, pid, uid, len;
+	__u64 cookie, kind, owner, len;
 	struct eno_endpoint remote, source;
 };
 
@@ -82,9 +84,10 @@ struct eno_rules {
 	__u8 skipped[ENO_PORTS_LEN], ports[ENO_PORTS_LEN];
 };
 
+/* A key begins at bits. */
 struct eno_prefix {
-	__u32 bits;
-	__u32 address[4];
+	__u32 before, bits;
+	__u64 address[2];
 };
 
 ENO_MAP(eno_origins, BPF_MAP_TYPE_SK_STORAGE, sizeof(int), sizeof(struct eno_origin), 0,
@@ -96,8 +99,8 @@ ENO_MAP(eno_reached, BPF_MAP_TYPE_LRU_HASH, sizeof(struct eno_endpoint),
 ENO_MAP(eno_listeners, BPF_MAP_TYPE_LRU_HASH, sizeof(struct eno_endpoint), sizeof(__u32),
 	ENO_LISTENERS_MAX, 0);
 ENO_MAP(eno_rules, BPF_MAP_TYPE_ARRAY, sizeof(__u32), sizeof(struct eno_rules), 1, 0);
-ENO_MAP(eno_skipped, BPF_MAP_TYPE_LPM_TRIE, sizeof(struct eno_prefix), sizeof(__u32),
-	ENO_NETWORKS_MAX, BPF_F_NO_PREALLOC);
+ENO_MAP(eno_skipped, BPF_MAP_TYPE_LPM_TRIE, sizeof(struct eno_prefix) - sizeof(__u32),
+	sizeof(__u32), ENO_NETWORKS_MAX, BPF_F_NO_PREALLOC);
 ENO_MAP(eno_owners, BPF_MAP_TYPE_HASH, sizeof(__u32), sizeof(__u32), ENO_OWNERS_MAX,
 	BPF_F_NO_PREALLOC);
 ENO_MAP(eno_listening, BPF_MAP_TYPE_SOCKMAP, sizeof(__u32), sizeof(__u64), ENO_LISTENING_MAX, 0);
@@ -105,35 +108,47 @@ ENO_MAP(eno_events, BPF_MAP_TYPE_RINGBUF, 0, 0, ENO_RING_SIZE, 0);
 
 /* Before the branch that needs it: out of two branches the compiler would merge the
  * loads into one, at an address of its own, which the verifier refuses for contexts. */
-#define ENO_READ_IPV4(name, field) \
+#define ENO_READ_WORD(name, field) \
 	__u32 name = (field);      \
 	ENO_KEEP(name)
 
-#define ENO_READ_IPV6(e, field)               \
-	do {                                  \
-		(e)->address[0] = (field)[0]; \
-		(e)->address[1] = (field)[1]; \
-		(e)->address[2] = (field)[2]; \
-		(e)->address[3] = (field)[3]; \
+/* By 4 bytes: not every context allows 8. */
+#define ENO_READ_IPV6(e, field)                            \
+	do {                                               \
+		ENO_READ_WORD(first, (field)[0]);          \
+		ENO_READ_WORD(second, (field)[1]);         \
+		ENO_READ_WORD(third, (field)[2]);          \
+		ENO_READ_WORD(fourth, (field)[3]);         \
+		(e)->address[0] = eno_join(first, second); \
+		(e)->address[1] = eno_join(third, fourth); \
 	} while (0)
+
+static __always_inline __u64 eno_join(__u64 first, __u64 second)
+{
+	return first | second << 32;
+}
 
 static __always_inline struct eno_rules *eno_get_rules(void)
 {
-	__u32 zero = 0;
+	__u64 zero = 0;
 
 	return bpf_map_lookup_elem(&eno_rules, &zero);
 }
 
 static __always_inline void eno_set_ipv4(struct eno_endpoint *e, __u32 address)
 {
-	e->address[0] = e->address[1] = 0;
-	e->address[2] = bpf_htonl(0xffff);
-	e->address[3] = address;
+	e->address[0] = 0;
+	e->address[1] = eno_join(bpf_htonl(0xffff), address);
+}
+
+static __always_inline __u32 eno_get_ipv4(const struct eno_endpoint *e)
+{
+	return e->address[1] >> 32;
 }
 
 static __always_inline void eno_name_source(struct bpf_sock *sk, struct eno_endpoint *e)
 {
-	ENO_READ_IPV4(ip4, sk->src_ip4);
+	ENO_READ_WORD(ip4, sk->src_ip4);
 
 	e->port = bpf_htons(sk->src_port);
 	if (sk->family == ENO_AF_INET) {
@@ -145,13 +160,7 @@ static __always_inline void eno_name_source(struct bpf_sock *sk, struct eno_endp
 
 static __always_inline int eno_is_ipv4(const struct eno_endpoint *e)
 {
-	return !(e->address[0] | e->address[1]) && e->address[2] == bpf_htonl(0xffff);
-}
-
-static __always_inline int eno_is_any(const struct eno_endpoint *e)
-{
-	return !(e->address[0] | e->address[1] | e->address[3]) &&
-	       (!e->address[2] || e->address[2] == bpf_htonl(0xffff));
+	return !e->address[0] && (__u32)e->address[1] == bpf_htonl(0xffff);
 }
 
 static __always_inline int eno_has(const struct eno_rules *rules, __u32 which)
@@ -159,11 +168,11 @@ static __always_inline int eno_has(const struct eno_rules *rules, __u32 which)
 	return rules->present >> which & 1;
 }
 
-static __always_inline int eno_same_address(const struct eno_endpoint *a,
+/* 0: the same address. */
+static __always_inline __u64 eno_difference(const struct eno_endpoint *a,
 					    const struct eno_endpoint *b)
 {
-	return !((a->address[0] ^ b->address[0]) | (a->address[1] ^ b->address[1]) |
-		 (a->address[2] ^ b->address[2]) | (a->address[3] ^ b->address[3]));
+	return (a->address[0] ^ b->address[0]) | (a->address[1] ^ b->address[1]);
 }
 
 /* This host itself, the link (whose scope the hooks do not tell), or many: left alone. */
@@ -172,11 +181,11 @@ static __always_inline int eno_is_special(const struct eno_endpoint *e)
 	__u32 first;
 
 	if (eno_is_ipv4(e)) {
-		first = bpf_ntohl(e->address[3]) >> 24;
+		first = bpf_ntohl(eno_get_ipv4(e)) >> 24;
 		return first == 0 || first == 127 || first >= 224;
 	}
 	first = bpf_ntohl(e->address[0]);
-	return !(e->address[0] | e->address[1] | e->address[2]) || first >> 24 == 0xff ||
+	return !(e->address[0] | (__u32)e->address[1]) || first >> 24 == 0xff ||
 	       first >> 22 == 0xfe80 >> 6;
 }
 
@@ -189,10 +198,12 @@ static __always_inline int eno_has_port(const __u8 *ports, __be16 port)
 
 static __always_inline int eno_in_skipped_network(const struct eno_endpoint *e)
 {
-	struct eno_prefix key = { .bits = 128 };
+	struct eno_prefix key = {
+		.bits = 128,
+		.address = { e->address[0], e->address[1] },
+	};
 
-	__builtin_memcpy(key.address, e->address, sizeof(key.address));
-	return bpf_map_lookup_elem(&eno_skipped, &key) != 0;
+	return bpf_map_lookup_elem(&eno_skipped, &key.bits) != 0;
 }
 
 #endif

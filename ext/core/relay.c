@@ -47,6 +47,8 @@ static struct pair *pair_dequeue(struct relay *r)
 
 static int in_ready(const struct pair *p)
 {
+	if (p->near.error)
+		return 0;
 	if (flow_rest(&p->in) || p->in.piped || p->more)
 		return p->near.writable;
 	return p->far.readable && !p->far.over && (p->near.writable || p->in.done);
@@ -96,6 +98,8 @@ static void pair_turn(struct relay *r, struct pair *p)
 		pair_finish(r, p);
 	else if (p->far.error && (p->in.done || p->far.over))
 		pair_fail(r, p, RELAY_RESET, p->far.error);
+	else if (p->near.error && (p->near.over || p->far.error || !p->far.writable))
+		pair_near_lost(r, p, p->near.error);
 	else if (in_ready(p) || out_ready(p))
 		pair_queue(r, p);
 }
@@ -125,7 +129,6 @@ static int side_error(struct side *side)
 static void pair_event(struct relay *r, struct pair *p, int which, uint32_t events)
 {
 	struct side *side = which == FAR ? &p->far : &p->near;
-	int error;
 
 	if (side->fd < 0)
 		return;
@@ -135,12 +138,11 @@ static void pair_event(struct relay *r, struct pair *p, int which, uint32_t even
 		side->writable = 1;
 	if (events & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		side->doubt = 1;
-	/* a program that is gone reads nothing any more; what the peer sent before its RST
-	 * is still to be read, and recv() tells of that */
-	if (which == NEAR && (events & EPOLLERR) && (error = side_error(side)))
-		pair_near_lost(r, p, error);
-	else
-		pair_queue(r, p);
+	/* what was sent before a RST is still to be read, and recv() tells of it then, unless
+	 * nothing will be read: far is told although it takes nothing */
+	if (which == NEAR && (events & EPOLLERR) && (side->over || !p->far.writable))
+		side->error = side_error(side);
+	pair_queue(r, p);
 }
 
 static int watch(struct relay *r, struct pair *p, struct side *side, int which)

@@ -75,6 +75,7 @@ static struct pair *pair_new(const struct relay_offer *offer)
 	p->interval = offer->interval_ms;
 	p->timeout = offer->timeout_ms;
 	p->near.writable = p->far.writable = 1;
+	p->lowat = 1;
 	p->out.pipe[0] = p->out.pipe[1] = p->in.pipe[0] = p->in.pipe[1] = -1;
 	if (!rest_init(&p->out, offer->unsent) && !rest_init(&p->in, offer->unread) &&
 	    (!offer->keys || !keys_take(p, offer->keys, offer->unopened)))

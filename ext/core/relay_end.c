@@ -124,31 +124,35 @@ void pair_finish(struct relay *r, struct pair *p)
 	pair_bury(r, p);
 }
 
-void pair_near_lost(struct relay *r, struct pair *p, int error)
+/* -- one side is gone, the other is given what is left for it, and then a RST -- */
+
+static struct side *left_side(struct pair *p)
 {
-	if (!p->end) {
-		p->end = RELAY_NEAR_RESET;
-		p->error = error;
-	}
-	side_reset(r, &p->far);
-	side_reset(r, &p->near);
-	pair_bury(r, p);
+	return p->near.fd >= 0 ? &p->near : &p->far;
 }
 
-/* Has the program's own TCP all that it is to be given? */
-static int near_served(struct pair *p)
+/* Has the other host's, or the program's, TCP all of it? */
+static int served(const struct side *side, const struct flow *flow)
 {
 	int queued = 0;
 
-	if (flow_rest(&p->in) || p->in.piped)
+	if (flow_rest(flow) || flow->piped)
 		return 0;
-	return ioctl(p->near.fd, SIOCOUTQ, &queued) || !queued;
+	return ioctl(side->fd, SIOCOUTQ, &queued) || !queued;
 }
 
-static void pair_end_near(struct relay *r, struct pair *p)
+static void pair_part(struct relay *r, struct pair *p, struct flow *flow, int64_t patience)
 {
-	side_reset(r, &p->near);
-	pair_bury(r, p);
+	pair_forget(r, p);
+	if (!patience || served(left_side(p), flow)) {
+		side_reset(r, left_side(p));
+		pair_bury(r, p);
+		return;
+	}
+	p->lingering = 1;
+	p->deadline = r->now + patience;
+	p->linger_next = r->lingering;
+	r->lingering = p;
 }
 
 void pair_fail(struct relay *r, struct pair *p, enum relay_end end, int error)
@@ -158,16 +162,20 @@ void pair_fail(struct relay *r, struct pair *p, enum relay_end end, int error)
 	p->end = (uint8_t)end;
 	p->error = error;
 	side_reset(r, &p->far);
-	pair_forget(r, p);
 	flow_forget(&p->out);
-	if (near_served(p)) {
-		pair_end_near(r, p);
+	pair_part(r, p, &p->in, LINGER_NEAR);
+}
+
+void pair_near_lost(struct relay *r, struct pair *p, int error)
+{
+	if (p->end)
 		return;
-	}
-	p->lingering = 1;
-	p->deadline = r->now + LINGER_MOST;
-	p->linger_next = r->lingering;
-	r->lingering = p;
+	p->end = RELAY_NEAR_RESET;
+	p->error = error;
+	side_reset(r, &p->near);
+	flow_forget(&p->in);
+	/* what waits at a sender whose peer takes nothing goes with its RST */
+	pair_part(r, p, &p->out, p->far.writable ? LINGER_FAR : 0);
 }
 
 void pair_close(struct relay *r, struct pair *p)
@@ -175,19 +183,24 @@ void pair_close(struct relay *r, struct pair *p)
 	if (!p->end)
 		p->end = RELAY_CLOSED;
 	side_reset(r, &p->far);
-	pair_end_near(r, p);
+	side_reset(r, &p->near);
+	pair_bury(r, p);
 }
 
-/* What is left for the program; whether it is gone, one way or the other. */
+/* Whether it is over, one way or the other. */
 static int pair_deliver(struct relay *r, struct pair *p)
 {
-	if (p->near.fd < 0)
-		return 1; /* lost meanwhile, and buried */
-	if (p->near.writable && flow_resume(&p->in, &p->near, 0))
-		(void)!flow_drain(r, &p->in, &p->near);
-	if (!p->near.error && r->now < p->deadline && !near_served(p))
+	struct side *side = left_side(p);
+	struct flow *flow = side == &p->near ? &p->in : &p->out;
+
+	if (side->fd < 0)
+		return 1; /* the engine was closed */
+	if (side->writable && flow_resume(flow, side, 0))
+		(void)!flow_drain(r, flow, side);
+	if (!side->error && r->now < p->deadline && !served(side, flow))
 		return 0;
-	pair_end_near(r, p);
+	side_reset(r, side);
+	pair_bury(r, p);
 	return 1;
 }
 

@@ -44,20 +44,25 @@ static void pair_settle(struct relay *r, struct pair *p)
 	r->owner = p;
 }
 
+/* Size of the frame of which there is a part, by its header; or 0. */
+static size_t cut_frame(const struct opener *o)
+{
+	const uint8_t *head = o->buffer + o->at;
+
+	if (opener_buffered(o) < FRAME_HEADER_LEN)
+		return 0;
+	return FRAME_HEADER_LEN + ((size_t)head[1] << 8 | head[2]);
+}
+
 /* How much to ask for: up to where a frame ends, if those to come are as long as this one,
  * so that no part of one is left to be kept. */
 static size_t in_wanted(const struct pair *p)
 {
 	const struct opener *o = &p->keys->opener;
 	size_t limit = flow_room(&p->near, &p->in), kept = opener_buffered(o);
-	size_t frame = p->frame, want = 0;
+	size_t cut = cut_frame(o), frame = cut ? cut : p->frame;
+	size_t want = cut > kept ? cut - kept : 0;
 
-	if (kept >= FRAME_HEADER_LEN) {
-		const uint8_t *head = o->buffer + o->at;
-
-		frame = FRAME_HEADER_LEN + ((size_t)head[1] << 8 | head[2]);
-		want = frame > kept ? frame - kept : 0;
-	}
 	if (frame && limit > want)
 		want += (limit - want) / frame * frame;
 	if (!want)
@@ -138,6 +143,19 @@ static void in_judge(struct relay *r, struct pair *p)
 	}
 }
 
+/* Who waits for the rest of a long frame is not to be woken by each of its segments. */
+static void in_await(struct pair *p)
+{
+	const struct opener *o = &p->keys->opener;
+	size_t cut = cut_frame(o), kept = opener_buffered(o);
+	int lowat = cut > kept + LOWAT_FROM ? (int)(cut - kept) : 1;
+
+	if (p->far.readable || lowat == p->lowat)
+		return;
+	p->lowat = lowat;
+	setsockopt(p->far.fd, SOL_SOCKET, SO_RCVLOWAT, &lowat, sizeof(lowat));
+}
+
 /* Nothing kept: the buffer is anybody's. */
 static void pair_rest(struct relay *r, struct pair *p)
 {
@@ -160,8 +178,7 @@ void pair_open(struct relay *r, struct pair *p)
 	int count, status;
 
 	if (!flow_resume(&p->in, &p->near, 0)) {
-		if (p->near.error)
-			pair_near_lost(r, p, p->near.error);
+		p->near.readable |= p->near.error != 0; /* and says why, behind what it sent */
 		return;
 	}
 	pair_settle(r, p);
@@ -174,16 +191,16 @@ void pair_open(struct relay *r, struct pair *p)
 		return;
 	}
 	if (count && flow_send(&p->in, &p->near, iov, count, total, 0)) {
-		if (p->near.error)
-			pair_near_lost(r, p, p->near.error);
-		else
+		if (!p->near.error)
 			pair_fail(r, p, RELAY_FAILED, ENOMEM);
-		return;
-	}
-	if (status == RELAY_TOO_MANY)
+		p->near.readable = 1;
+	} else if (status == RELAY_TOO_MANY) {
 		pair_fail(r, p, RELAY_PROTOCOL, 0);
-	else
+	} else {
 		in_judge(r, p);
-	if (p->keys)
-		pair_rest(r, p);
+	}
+	if (!p->keys)
+		return;
+	in_await(p);
+	pair_rest(r, p);
 }

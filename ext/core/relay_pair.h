@@ -18,14 +18,17 @@ enum {
 	SLOTS = 64,
 	/* bytes moved at once for a pair that has just begun to move many */
 	FIRST = FRAME_MAX,
+	/* missing bytes of a frame that are worth a system call to be waited for */
+	LOWAT_FROM = 8192,
 	/* steps of one pair before others have their turn */
 	TURN = 2,
 	/* pipes that wait for use */
 	PIPES = 16,
 	/* milliseconds: how often a pair is looked at that delivers its last bytes, and how
-	 * long it may take the program to read them */
+	 * long it may take the program, or the peer, to take them */
 	LINGER_TICK = 10,
-	LINGER_MOST = 60000,
+	LINGER_NEAR = 60000,
+	LINGER_FAR = 5000,
 	/* milliseconds without events after which shared buffers are wiped */
 	WIPE_AFTER = 20,
 };
@@ -56,6 +59,7 @@ struct pair {
 	struct flow out, in;
 	struct relay_keys *keys; /* NULL: plain */
 	size_t frame;		 /* size of the frame opened last */
+	int lowat;		 /* of far: SO_RCVLOWAT */
 	size_t slot;
 	struct pair *next; /* in the list it is in: submitted, running or ended */
 	struct pair *linger_next, *buried_next;
@@ -132,13 +136,13 @@ void relay_tend(struct relay *r);
 void side_prepare(struct side *side);
 /* far is done for: RST to it, and to near behind what it has yet to be given. */
 void pair_fail(struct relay *r, struct pair *p, enum relay_end end, int error);
-/* near is: RST to far. */
+/* near is: RST to far, behind what the program had sent. */
 void pair_near_lost(struct relay *r, struct pair *p, int error);
 /* The engine stops. */
 void pair_close(struct relay *r, struct pair *p);
 /* Both directions are done. */
 void pair_finish(struct relay *r, struct pair *p);
-/* Those that linger: has the program taken its last bytes? */
+/* Those that linger: has the side that is left taken its last bytes? */
 void relay_linger(struct relay *r);
 /* Tell of those that ended, once nothing here knows them any more. */
 void relay_bury(struct relay *r);

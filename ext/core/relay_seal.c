@@ -40,8 +40,14 @@ static void batch_plan(struct batch *b, const struct sealer *s, size_t room)
 static int near_ended(struct side *near)
 {
 	char byte;
+	ssize_t n;
 
-	return near->doubt && recv(near->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+	if (!near->doubt)
+		return 0;
+	n = recv(near->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	if (n < 0 && errno != EAGAIN && errno != EINTR)
+		near->error = errno; /* the kernel says it once */
+	return n == 0 && !near->error;
 }
 
 /* What the program has sent; -1: its connection is lost. */
@@ -52,6 +58,10 @@ static int batch_read(struct batch *b, struct pair *p)
 	do
 		n = readv(p->near.fd, b->slots, b->count);
 	while (n < 0 && errno == EINTR);
+	if (n == 0 && p->near.error) { /* which was told before */
+		errno = p->near.error;
+		return -1;
+	}
 	if (n < 0 && errno != EAGAIN)
 		return -1;
 	p->out.bulk = n > 0 && (size_t)n == b->asked;

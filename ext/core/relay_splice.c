@@ -128,14 +128,14 @@ void pair_splice(struct relay *r, struct pair *p, int out)
 	struct side *from = out ? &p->near : &p->far, *to = out ? &p->far : &p->near;
 	struct side *failed = move(r, flow, from, to);
 
-	if (failed == &p->near)
-		pair_near_lost(r, p, p->near.error);
-	else if (failed && !failed->error)
+	if (failed && !failed->error)
 		pair_fail(r, p, RELAY_FAILED, ENOMEM);
-	else if (failed && !out)
-		pair_fail(r, p, RELAY_RESET, p->far.error);
+	else if (failed == to)
+		to->readable = 1; /* which says why, once all that came is read */
+	else if (failed && out)
+		pair_near_lost(r, p, failed->error);
 	else if (failed)
-		p->far.readable = 1; /* which says why, once all that came is read */
+		pair_fail(r, p, RELAY_RESET, failed->error);
 	else if (from->over && !flow_rest(flow) && !flow->piped && !flow->done && !from->error) {
 		shutdown(to->fd, SHUT_WR);
 		flow->done = 1;

@@ -16,15 +16,15 @@ Address = tuple[Any, ...]
 """``(host, port)``, or ``(host, port, 0, 0)`` for IPv6"""
 
 MAPPED: Final = bytes(10) + b"\xff\xff"
-NOWHERE: Final = bytes(20)
+NOWHERE: Final = bytes(24)
 """an endpoint with port 0: none"""
 PORTS_LEN: Final = 8192
 PREFIX: Final = struct.Struct("=I16s")
 WORD: Final = struct.Struct("=I")
 SOCKET: Final = struct.Struct("=Q")
-VERDICT: Final = struct.Struct("=Q20s20sI4x")
-EVENT: Final = struct.Struct("=QIIII20s20s")
-RULES: Final = struct.Struct(f"=Q80s??B5x{PORTS_LEN}s{PORTS_LEN}s")
+VERDICT: Final = struct.Struct("=Q24s24sQ")
+EVENT: Final = struct.Struct("=QQIIQ24s24s")
+RULES: Final = struct.Struct(f"=Q96s??B5x{PORTS_LEN}s{PORTS_LEN}s")
 RING_SIZE: Final = 1 << 20
 HELD, AGAIN, GONE = range(3)
 
@@ -42,14 +42,14 @@ class Event(NamedTuple):
 
 
 def endpoint(address: Address) -> bytes:
-    """An endpoint's 20 bytes; ConfigError for what is no numeric socket address."""
+    """An endpoint's 24 bytes; ConfigError for what is no numeric socket address."""
     host, port = address[:2]
     try:
         if ":" in host:
             number = socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
         else:
             number = MAPPED + socket.inet_pton(socket.AF_INET, host)
-        return number + struct.pack("!H2x", port)
+        return number + struct.pack("!H6x", port)
     except (OSError, TypeError, struct.error):
         raise ConfigError(
             f"{address!r}: give a numeric IPv4 or IPv6 address and a port of 0 to 65535"
@@ -66,7 +66,7 @@ def address(endpoint: bytes) -> Address:
 
 def event(record: bytes) -> Event:
     """One record of the ring buffer."""
-    cookie, kind, pid, uid, size, remote, source = EVENT.unpack_from(record)
+    cookie, kind, uid, pid, size, remote, source = EVENT.unpack_from(record)
     packet = record[EVENT.size : EVENT.size + size]
     return Event(kind, cookie, pid, uid, remote, source, packet)
 

@@ -40,7 +40,7 @@ class Listener(NamedTuple):
 
     def places(self) -> Iterator[bytes]:
         """The endpoints it listens at."""
-        port = struct.pack("!H2x", self.port)
+        port = struct.pack("!H6x", self.port)
         yield self.address + port
         if self.address == ANY6 and not self.v6only:
             yield ANY4 + port

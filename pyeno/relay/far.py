@@ -22,6 +22,7 @@ _BIND_ADDRESS_NO_PORT = 24
 """of <linux/in.h>: the port is chosen by connect(2), where more are free"""
 AT_ONCE = 64
 """connections accepted before others have their turn"""
+NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _GONE = (errno.ECONNABORTED, errno.EPROTO, errno.EPERM)
 
 

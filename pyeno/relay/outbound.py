@@ -143,9 +143,8 @@ class Outbound:
         family = socket.AF_INET6 if ":" in peer[0] else socket.AF_INET
         try:
             sock = far.opening(family, self.desk.settings.config_for(peer[0]))
-        except OSError as error:  # no descriptor: the program's next SYN tries again
-            self.desk.book.refused(record, why(error), error.errno or 0, str(error))
-            self.desk.crowded()
+        except OSError as error:
+            self._cannot_open(held, record, error)
             return
         self._under_way[program] = departure = Departure(self, held, sock, record)
         try:
@@ -154,6 +153,13 @@ class Outbound:
             departure.fail(error)
         else:
             departure.connect()
+
+    def _cannot_open(self, held: Any, record: Record, error: OSError) -> None:
+        code = error.errno or errno.ENOBUFS
+        self.desk.book.refused(record, why(error), code, str(error))
+        if code in far.NO_ROOM:
+            self.desk.crowded()
+        self.desk.redirection.refuse(held, errno.ECONNREFUSED)
 
     # -- the programs' own connections -----------------------------------------
 

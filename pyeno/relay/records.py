@@ -5,7 +5,6 @@ from collections import Counter
 from typing import Any, Literal, Protocol
 
 from pyeno.constants import Reason
-from pyeno.errors import NotEncryptedError
 from pyeno.sockets import Info
 
 Address = tuple[str, int]
@@ -163,11 +162,3 @@ class Book:
 
 def _slug(reason: Reason | None) -> str:
     return "unknown" if reason is None else reason.slug
-
-
-def session_id(record: Record) -> bytes | None:
-    """The connection's, once there is one (RFC 8547 section 5.1)."""
-    try:
-        return None if record.info is None else record.info.session_id
-    except NotEncryptedError:
-        return None

@@ -56,8 +56,8 @@ class Relay:
         self._redirect = redirect or _redirection
         self._stack = ExitStack()
         self._look_at = 0.0
-        self._taking = False
-        """new connections are taken"""
+        self._taking = self._accepting = False
+        """new connections are taken, and those of programs that were admitted"""
 
     # -- beginning and end -----------------------------------------------------
 
@@ -91,10 +91,7 @@ class Relay:
         self._outbound, self._inbound = Outbound(desk, near), Inbound(desk)
         stack.callback(self._inbound.close)
         stack.callback(self._outbound.close)
-        for listener in existing(near):
-            accept = partial(self._outbound.accept, listener)
-            self._loop.watch(listener.fileno(), select.EPOLLIN, accept)
-        self._steered = steered
+        self._near, self._steered = near, steered
         self._take()
 
     def run(self) -> None:
@@ -108,14 +105,20 @@ class Relay:
     # -- new connections, while there is room ------------------------------------
 
     def _take(self) -> None:
-        self._taking = True
-        desk = self._desk
-        self._loop.watch(desk.redirection.fileno(), select.EPOLLIN, self._outbound.held)
-        for listener in existing(self._steered):
-            accept = partial(self._inbound.accept, listener)
-            self._loop.watch(listener.fileno(), select.EPOLLIN, accept)
+        """Whatever of this was paused."""
+        watch = self._loop.watch
+        if not self._taking:
+            held = self._desk.redirection.fileno()
+            watch(held, select.EPOLLIN, self._outbound.held)
+            for steered in existing(self._steered):
+                accept = partial(self._inbound.accept, steered)
+                watch(steered.fileno(), select.EPOLLIN, accept)
+        if not self._accepting:
+            for near in existing(self._near):
+                watch(near.fileno(), select.EPOLLIN, partial(self._outbound.accept, near))
+        self._taking = self._accepting = True
 
-    def _crowded(self) -> None:
+    def _full(self) -> None:
         """Who comes now waits: SYNs stay held, accepted ones in the backlog."""
         if self._taking:
             self._taking = False
@@ -124,16 +127,24 @@ class Relay:
             for listener in existing(self._steered):
                 self._loop.forget(listener.fileno())
 
+    def _crowded(self) -> None:
+        """Nor can those be accepted that were admitted: no descriptor is free."""
+        self._full()
+        if self._accepting:
+            self._accepting = False
+            for listener in existing(self._near):
+                self._loop.forget(listener.fileno())
+
     def _tick(self) -> float | None:
         now = time.monotonic()
         full = len(self._book.records) >= self._settings.connections_max
         if full:
-            self._crowded()
+            self._full()
         if now >= self._look_at:
             self._look_at = now + LOOK_SECONDS
             self._outbound.look(now)
             self._inbound.look(now)
-            if not (full or self._taking):
+            if not full:
                 self._take()
         waiting = self._outbound.busy or self._inbound.busy or not self._taking
         return LOOK_SECONDS if waiting else None

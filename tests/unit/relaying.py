@@ -5,7 +5,8 @@ import select
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from random import Random
 from typing import NamedTuple
 
@@ -133,3 +134,10 @@ def send_in_pieces(sock: socket.socket, data: bytes, seed: int) -> None:
 def in_background(work: threading.Thread) -> threading.Thread:
     work.start()
     return work
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + TIMEOUT
+    while not condition():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.005)

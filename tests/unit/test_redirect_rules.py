@@ -64,7 +64,7 @@ def test_port_bits(ports: set[int]) -> None:
 )
 def test_addresses(address: layout.Address) -> None:
     packed = layout.endpoint(address)
-    assert len(packed) == 20 and layout.address(packed) == address
+    assert len(packed) == 24 and layout.address(packed) == address
 
 
 def test_addresses_that_mean_the_same() -> None:
@@ -87,10 +87,10 @@ def test_layout_is_the_kernel_halfs() -> None:
     text = (ROOT / "ext/bpf/redirect_insns.h").read_text()
     found = re.findall(r"\{ \"(\w+)\", \d+, (\d+), (\d+), (\d+), \d+ \},", text)
     sizes = {name: (int(key), int(value), int(most)) for name, key, value, most in found}
-    assert sizes["eno_verdicts"][:2] == (20, layout.VERDICT.size)
+    assert sizes["eno_verdicts"][:2] == (24, layout.VERDICT.size)
     assert sizes["eno_rules"][:2] == (4, layout.RULES.size)
     assert sizes["eno_skipped"][0] == layout.PREFIX.size
-    assert sizes["eno_reached"][:2] == (20, 20)
+    assert sizes["eno_reached"][:2] == (24, 24)
     assert sizes["eno_listening"][1] == layout.SOCKET.size
     assert sizes["eno_events"][2] == layout.RING_SIZE
     assert all(most for name, (_, _, most) in sizes.items() if name != "eno_origins")

@@ -465,6 +465,46 @@ def test_more_connections_than_allowed_wait() -> None:
             assert peer.recv(1) == b"2"
 
 
+@pytest.mark.parametrize("which", [0, 1], ids=["near", "steered"])
+def test_no_descriptor_free(
+    program: socket.socket, monkeypatch: pytest.MonkeyPatch, which: int
+) -> None:
+    """Accepting pauses, without spinning, and goes on."""
+    tries: list[int] = []
+    accepted = far.accepted
+
+    def crowded(listener: socket.socket, most: int = 1) -> Iterator[Any]:
+        tries.append(1)
+        if len(tries) < 3:
+            raise OSError(errno.EMFILE, "too many")
+        return accepted(listener, most)
+
+    monkeypatch.setattr(far, "accepted", crowded)
+    with running() as run:
+        address = (run.kernel.near[0], run.kernel.steered[0])[which].getsockname()
+        with socket.create_connection(address) as peer:
+            if which == 0:  # a stranger, who is reset when accepted
+                peer.settimeout(TIMEOUT)
+                with pytest.raises(ConnectionResetError):
+                    peer.recv(1)
+            else:
+                until(run.relay.connections)
+    assert len(tries) == 3
+
+
+def test_no_descriptor_for_the_far_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program is told at once."""
+
+    def opening(*_: object) -> None:
+        raise OSError(errno.EMFILE, "too many")
+
+    monkeypatch.setattr(far, "opening", opening)
+    with running() as run, run.kernel.connect(("192.0.2.1", 80)):
+        assert run.end().errno == errno.EMFILE
+        assert [code for _, code in run.kernel.refusals] == [errno.ECONNREFUSED]
+        assert run.relay.counters()["refused"] == {"EMFILE": 1}
+
+
 def test_one_way_only() -> None:
     with running(inbound=False) as run:
         assert run.kernel.steered == (None, None) and run.kernel.near[0] is not None

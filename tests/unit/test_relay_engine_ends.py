@@ -2,11 +2,13 @@
 end of stream (played negotiation)."""
 
 import contextlib
+import re
 import socket
 import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -26,6 +28,7 @@ from unit.relaying import (
 )
 
 from pyeno.errors import RemoteProtocolError
+from pyeno.relay.engine import ENDS
 from pyeno.tcpcrypt.connection import Connection
 
 pytestmark = pytest.mark.usefixtures("negotiated")
@@ -124,6 +127,18 @@ def test_rst_of_the_program_while_the_peer_reads_nothing(way: Way) -> None:
         reset(c.program)
         assert c.end().end == "near-reset"
         assert is_reset(c.peer) is not None
+
+
+@WAYS
+def test_what_the_program_sent_before_a_rst_is_delivered(way: Way) -> None:
+    """A program that closes with bytes unread resets, behind what it had answered."""
+    with way() as c:
+        c.peer.sendall(b"question, and more that nobody reads")
+        assert read(c.program, 8) == b"question"
+        c.program.sendall(MUCH[:30_000])
+        c.program.close()
+        assert is_reset(c.peer) == MUCH[:30_000]
+        assert c.end().end == "near-reset"
 
 
 @WAYS
@@ -335,3 +350,9 @@ def test_a_peer_whose_end_came_lives_on_until_the_program_ends() -> None:
                 c.program.sendall(b"x" * 1000)
                 time.sleep(0.001)
         assert c.end().end == "reset"
+
+
+def test_the_document_lists_every_end() -> None:
+    text = (Path(__file__).parents[2] / "docs/engine.md").read_text("utf-8")
+    table = text.partition("## Ends\n")[2]
+    assert re.findall(r"^\| `([a-z-]+)` \|", table, re.M) == ["end", *ENDS[1:]]

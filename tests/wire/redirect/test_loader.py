@@ -28,7 +28,7 @@ def created(name: str) -> Iterator[int]:
 def test_elements(cgroup: Path) -> None:
     with created("eno_listeners") as fd:
         found = native.Map(fd, NAMES.index("eno_listeners"), native.REDIRECT)
-        key, value = bytes(range(20)), b"\1\0\0\0"
+        key, value = bytes(range(24)), b"\1\0\0\0"
         assert (found.fd, found.name) == (fd, "eno_listeners")
         assert found.get(key) is None
         found.put(key, value)
@@ -37,16 +37,16 @@ def test_elements(cgroup: Path) -> None:
         assert found.get(key) is None
 
 
-@pytest.mark.parametrize("key", [b"", bytes(19), bytes(21)])
+@pytest.mark.parametrize("key", [b"", bytes(23), bytes(25)])
 def test_sizes(cgroup: Path, key: bytes) -> None:
     """The kernel would copy as much as the map's keys and values have."""
     with created("eno_listeners") as fd:
         found = native.Map(fd, NAMES.index("eno_listeners"), native.REDIRECT)
         for call in (found.get, found.drop, lambda key: found.put(key, bytes(4))):
-            with pytest.raises(ValueError, match="keys of 20, values of 4 bytes"):
+            with pytest.raises(ValueError, match="keys of 24, values of 4 bytes"):
                 call(key)
         with pytest.raises(ValueError, match="values of 4 bytes"):
-            found.put(bytes(20), bytes(5))
+            found.put(bytes(24), bytes(5))
         with pytest.raises(TypeError):
             found.put(None, bytes(4))  # type: ignore[arg-type]
 
