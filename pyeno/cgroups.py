@@ -79,12 +79,20 @@ def remove(path: Path) -> bool:
     return True
 
 
+def alive(pid: int) -> bool:
+    """Whether there is such a process, that is not merely unburied."""
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+
+
 def leftovers() -> Iterator[Path]:
     """Those whose process is gone."""
     for directory, names, _ in os.walk(mounts.cgroup_root()):
         for name in names:
             match = _NAME.fullmatch(name)
-            if match and not Path("/proc", match[1]).exists():
+            if match and not alive(int(match[1])):
                 yield Path(directory, name)
 
 

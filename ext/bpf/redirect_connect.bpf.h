@@ -52,6 +52,7 @@ static __always_inline int eno_keep(struct bpf_sock_addr *ctx, const struct eno_
 	__builtin_memset(origin, 0, sizeof(*origin));
 	origin->remote = *to;
 	origin->state = ENO_DIVERTED;
+	origin->attempt = eno_join((__u32)bpf_get_socket_cookie(ctx), bpf_ktime_get_ns());
 	origin->owner =
 		eno_join((__u32)bpf_get_current_uid_gid(), bpf_get_current_pid_tgid() >> 32);
 	return 1;

@@ -68,9 +68,9 @@ static __always_inline int eno_on_syn(struct __sk_buff *skb)
 	if (!origin)
 		return ENO_PASS;
 	eno_name_source(sk, &event.source);
-	event.cookie = bpf_get_socket_cookie(skb);
+	event.attempt = origin->attempt;
 	verdict = bpf_map_lookup_elem(&eno_verdicts, &event.source);
-	if (verdict && verdict->cookie == event.cookie) {
+	if (verdict && verdict->attempt == event.attempt) {
 		if (!verdict->error)
 			return ENO_PASS;
 		/* The answer was lost on a socket in use: it needs another. */

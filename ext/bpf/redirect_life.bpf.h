@@ -56,7 +56,7 @@ static __always_inline void eno_on_connected(struct bpf_sock_ops *ctx)
 		return;
 	eno_name_local(ctx, &source);
 	verdict = bpf_map_lookup_elem(&eno_verdicts, &source);
-	if (verdict && verdict->cookie == bpf_get_socket_cookie(ctx))
+	if (verdict && verdict->attempt == origin->attempt)
 		origin->local = verdict->local;
 }
 
@@ -123,7 +123,7 @@ static __always_inline __u32 eno_forget_verdict(const struct eno_event *event)
 	const struct eno_verdict *verdict = bpf_map_lookup_elem(&eno_verdicts, &event->source);
 	__u32 error;
 
-	if (!verdict || verdict->cookie != event->cookie)
+	if (!verdict || verdict->attempt != event->attempt)
 		return 0;
 	error = verdict->error;
 	bpf_map_delete_elem(&eno_verdicts, &event->source);
@@ -138,7 +138,7 @@ static __always_inline void eno_on_closed(struct bpf_sock_ops *ctx, __u32 before
 	if (!origin || origin->state == ENO_REACHED)
 		return;
 	eno_name_local(ctx, &event.source);
-	event.cookie = bpf_get_socket_cookie(ctx);
+	event.attempt = origin->attempt;
 	event.remote = origin->remote;
 	/* The relay still waits for a socket that gave up. */
 	if (!eno_forget_verdict(&event) && before == BPF_TCP_SYN_SENT)

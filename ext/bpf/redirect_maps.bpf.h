@@ -27,7 +27,7 @@
 enum {
 	ENO_FLOWS_MAX = 16384,
 	ENO_LISTENERS_MAX = 16384,
-	ENO_NETWORKS_MAX = 4096,
+	ENO_NETWORKS_MAX = 8192, /* what the rules had, and what they will have */
 	ENO_OWNERS_MAX = 1024,
 	ENO_RING_SIZE = 1 << 20,
 	ENO_PACKET_MAX = 120, /* the longest IP and TCP headers */
@@ -53,11 +53,12 @@ struct eno_origin {
 	struct eno_endpoint remote;
 	struct eno_endpoint local; /* port 0: the kernel's is right, or nobody knows yet */
 	__u64 state;
-	__u64 owner; /* process << 32 | user */
+	__u64 attempt; /* a socket may connect again */
+	__u64 owner;   /* process << 32 | user */
 };
 
 struct eno_verdict {
-	__u64 cookie;
+	__u64 attempt;
 	struct eno_endpoint remote, local; /* of the far connection */
 	__u64 error;			   /* 0: admitted */
 };
@@ -65,7 +66,7 @@ struct eno_verdict {
 enum { ENO_EVENT_HELD, ENO_EVENT_AGAIN, ENO_EVENT_GONE };
 
 struct eno_event {
-	__u64 cookie, kind, owner, len;
+	__u64 attempt, kind, owner, len;
 	struct eno_endpoint remote, source;
 };
 

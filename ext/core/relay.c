@@ -134,6 +134,8 @@ static void pair_event(struct relay *r, struct pair *p, int which, uint32_t even
 		return;
 	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		side->readable = 1;
+	if (events & EPOLLPRI)
+		side->urgent = 1;
 	if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
 		side->writable = 1;
 	if (events & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
@@ -227,10 +229,13 @@ static int relay_stopping(struct relay *r)
 /* Signals are for the program's other threads, and splice(2) raises SIGPIPE. */
 static void block_signals(void)
 {
-	sigset_t all;
+	static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
+	sigset_t signals;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, NULL);
+	sigfillset(&signals);
+	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+		sigdelset(&signals, faults[i]);
+	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 }
 
 void relay_run(struct relay *r)

@@ -24,6 +24,16 @@ size_t flow_room(const struct side *side, const struct flow *flow)
 	return room < BATCH ? (size_t)room : BATCH;
 }
 
+ssize_t side_peek(struct side *side)
+{
+	char byte;
+	ssize_t n = recv(side->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	if (n < 0 && errno != EAGAIN)
+		side->error = errno;
+	return n;
+}
+
 /* What is left of iov behind its first `sent` bytes. */
 static int keep_rest(struct flow *flow, const struct iovec *iov, int count, size_t sent,
 		     size_t total)

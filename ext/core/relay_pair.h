@@ -36,9 +36,10 @@ enum {
 struct side {
 	int fd;
 	uint8_t readable, writable; /* until the kernel says otherwise */
-	uint8_t doubt;		    /* an end or an urgent byte: a short read is not all there is */
-	uint8_t over;		    /* it was read */
-	int error;		    /* of a send(), which no recv() will tell again */
+	uint8_t doubt;		    /* a short read is not all there is: an end or an urgent byte */
+	uint8_t over;		    /* its end was read */
+	uint8_t urgent;		    /* TCP has told of an urgent byte */
+	int error;		    /* said by the kernel once, to another call than recv() */
 };
 
 /* Bytes on their way to one side. */
@@ -97,6 +98,8 @@ struct relay {
 
 /* -- relay_flow.c: bytes that are ready, to one side -- */
 
+/* recv() of a byte that stays; an error is kept, since no other call will be told. */
+ssize_t side_peek(struct side *side);
 /* Bytes that the kernel is likely to take at once for `side`, between FIRST and BATCH. */
 size_t flow_room(const struct side *side, const struct flow *flow);
 /* Send them, or keep the rest; -1: no memory, or the side failed (its error says so). */

@@ -15,8 +15,9 @@ struct batch {
 
 enum {
 	HEAD = FRAME_HEADER_LEN + FLAGS_LEN,
-	/* no small frame behind the large ones */
+	/* no small frame behind the large ones: of fewer bytes it is not worth one */
 	DATA_MOST = BATCH_FRAMES * FRAME_DATA_MAX,
+	SMALL = 4096,
 };
 
 /* Where the data of the next frames belong, so that they are sealed in place. */
@@ -25,29 +26,21 @@ static void batch_plan(struct batch *b, const struct sealer *s, size_t room)
 	size_t limit = room < DATA_MOST ? room : DATA_MOST, written = 0;
 
 	for (b->count = 0, b->asked = 0; b->count < SLOTS && b->asked < limit; b->count++) {
-		size_t chunk = sealer_limit(s, written, NO_URGENT);
+		size_t whole = sealer_limit(s, written, NO_URGENT), left = limit - b->asked;
 
-		if (chunk > limit - b->asked)
-			chunk = limit - b->asked;
+		if (b->count && left < whole && left < SMALL)
+			break;
 		b->slots[b->count].iov_base = b->at + written + HEAD;
-		b->slots[b->count].iov_len = chunk;
-		b->asked += chunk;
-		written += chunk + FRAME_OVERHEAD;
+		b->slots[b->count].iov_len = left < whole ? left : whole;
+		b->asked += b->slots[b->count].iov_len;
+		written += b->slots[b->count].iov_len + FRAME_OVERHEAD;
 	}
 }
 
 /* Does nothing but the end stand behind what was read?  Then FINp goes with it. */
 static int near_ended(struct side *near)
 {
-	char byte;
-	ssize_t n;
-
-	if (!near->doubt)
-		return 0;
-	n = recv(near->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-	if (n < 0 && errno != EAGAIN && errno != EINTR)
-		near->error = errno; /* the kernel says it once */
-	return n == 0 && !near->error;
+	return near->doubt && side_peek(near) == 0;
 }
 
 /* What the program has sent; -1: its connection is lost. */

@@ -54,6 +54,12 @@ static int took(struct flow *flow, struct side *from, ssize_t n, size_t asked)
 	return 0;
 }
 
+/* splice(2) stands before an urgent byte as before an end; from there on recv() reads. */
+static int at_end(struct side *from)
+{
+	return side_peek(from) == 0;
+}
+
 static int fill(struct flow *flow, struct side *from, struct side *to)
 {
 	size_t limit = flow_room(to, flow);
@@ -62,6 +68,10 @@ static int fill(struct flow *flow, struct side *from, struct side *to)
 
 	if (n > 0)
 		flow->piped = (size_t)n;
+	if (n == 0 && !at_end(from)) {
+		from->urgent = 1;
+		return 0;
+	}
 	return took(flow, from, n, limit);
 }
 
@@ -113,7 +123,7 @@ static struct side *move(struct relay *r, struct flow *flow, struct side *from, 
 		return to->error ? to : NULL;
 	if (!from->readable || from->over)
 		return NULL;
-	if (pipe_take(r, flow))
+	if (from->urgent || pipe_take(r, flow))
 		return copy(r, flow, from, to);
 	if (fill(flow, from, to)) {
 		from->error = errno;

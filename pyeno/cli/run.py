@@ -151,7 +151,7 @@ class Teller:
     def ended(self, record: Record) -> None:
         if self._json:
             say(json.dumps(record.as_dict()))
-        elif record.info is not None and record.error:  # not merely unreachable
+        elif record.error and not record.errno:  # what an errno says, the program knows
             say(f"pyeno run: {address_text(record.peer)}: {record.error}")
         self.look()
 

@@ -43,6 +43,12 @@ class Links:
             self._load()
             self._stack = self._stack.pop_all()
 
+    def map(self, name: str) -> Any:
+        """One of the maps; ValueError when it is closed."""
+        if name not in self._maps:
+            raise ValueError("the redirection is closed")
+        return self._maps[name]
+
     def _keep(self, fd: int) -> int:
         self._stack.callback(os.close, fd)
         return fd
@@ -52,11 +58,11 @@ class Links:
         btf = self._keep(kernel.load_btf(which))
         names = kernel.map_names(which)
         fds = [self._keep(kernel.create_map(i, btf, which)) for i in range(len(names))]
-        self.maps = {
+        self._maps = {
             name: kernel.Map(fd, i, which)
             for i, (name, fd) in enumerate(zip(names, fds, strict=True))
         }
-        self.ring = kernel.Ring(self.maps["eno_events"].fd, layout.RING_SIZE)
+        self.ring = kernel.Ring(self._maps["eno_events"].fd, layout.RING_SIZE)
         self._stack.callback(self.ring.close)
         self._programs = [
             self._keep(kernel.load_program(i, btf, fds, which))
@@ -107,6 +113,7 @@ class Links:
     def close(self) -> None:
         """Detach at once, and unpin; what a dead owner pinned is not ours."""
         self._detach()
+        self._maps.clear()
         self._stack.close()
 
 

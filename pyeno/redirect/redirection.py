@@ -12,6 +12,7 @@ Opening the far connection and passing the bytes on is the relay's own business.
 import errno
 import os
 import socket
+from collections import deque
 from collections.abc import Sequence
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
@@ -26,6 +27,7 @@ from pyeno.redirect.listening import Listening, any_like
 from pyeno.redirect.rules import Rules
 
 _BATCH = 256
+_GONE_MAX = 16384
 _FIRST = layout.WORD.pack(0)
 _NEITHER: Pair = (None, None)
 
@@ -38,7 +40,7 @@ class Held(NamedTuple):
     source: Address
     """what accept() on the near listener will return for it"""
     cookie: int
-    """the kernel's number of the program's socket"""
+    """of this attempt to connect: no other has it"""
     pid: int
     """of the program, in the host's numbering"""
     uid: int
@@ -61,7 +63,7 @@ class Redirection:
 
     Needs CAP_BPF, CAP_NET_ADMIN and, for ``near``, CAP_NET_RAW; Linux 6.1.  Raises
     KernelError, which says what mends it, with nothing attached; ConfigError for
-    arguments that cannot be meant.
+    arguments that cannot be meant.  Once closed, calls raise ValueError.
     """
 
     def __init__(
@@ -79,7 +81,7 @@ class Redirection:
         listeners.check("steered", steered)
         with explaining("asking for the network namespace", links.KERNEL_MIN):
             self._places, self._netns = listeners.place((near, steered))
-        self._gone: list[int] = []
+        self._gone: deque[int] = deque(maxlen=_GONE_MAX)
         self._prefixes: set[bytes] = set()
         self._exempt: dict[int, bytes] = {}
         with ExitStack() as stack:
@@ -98,12 +100,12 @@ class Redirection:
             if sock is not None:
                 self._present |= 1 << index
                 fd = layout.SOCKET.pack(sock.fileno())
-                self._links.maps["eno_listening"].put(layout.WORD.pack(index), fd)
+                self._links.map("eno_listening").put(layout.WORD.pack(index), fd)
         self.exempt(os.getpid())
         self.set_rules(rules)
 
     def _note_listeners(self) -> None:
-        noted = self._links.maps["eno_listeners"]
+        noted = self._links.map("eno_listeners")
         with explaining("asking which sockets listen"):
             for place in self._listening.places():
                 if noted.get(place) is None:
@@ -132,10 +134,8 @@ class Redirection:
 
     def set_rules(self, rules: Rules) -> None:
         """What is redirected from now on; connections that stand stay as they are."""
-        skipped = self._links.maps["eno_skipped"]
+        skipped = self._links.map("eno_skipped")
         wanted = set(rules.prefixes())
-        for prefix in wanted - self._prefixes:
-            skipped.put(prefix, layout.WORD.pack(1))
         value = layout.RULES.pack(
             self._netns,
             self._places,
@@ -145,7 +145,12 @@ class Redirection:
             layout.ports(rules.skip_ports),
             layout.ports(rules.inbound_ports or ()),
         )
-        self._links.maps["eno_rules"].put(_FIRST, value)
+        with ExitStack() as undo:
+            for prefix in wanted - self._prefixes:
+                skipped.put(prefix, layout.WORD.pack(1))
+                undo.callback(skipped.drop, prefix)
+            self._links.map("eno_rules").put(_FIRST, value)
+            undo.pop_all()
         for prefix in self._prefixes - wanted:
             skipped.drop(prefix)
         self._prefixes = wanted
@@ -155,7 +160,7 @@ class Redirection:
 
         For a relay's own processes, if their cgroup is redirected.  ProcessLookupError.
         """
-        owners = self._links.maps["eno_owners"]
+        owners = self._links.map("eno_owners")
         if on:
             self._exempt[pid] = layout.WORD.pack(host_pid(pid))
             owners.put(self._exempt[pid], _FIRST)
@@ -166,7 +171,7 @@ class Redirection:
 
     def fileno(self) -> int:
         """Readable when :meth:`held` has something to say."""
-        return int(self._links.maps["eno_events"].fd)
+        return int(self._links.map("eno_events").fd)
 
     def held(self) -> list[Held]:
         """Connections that wait for :meth:`admit` or :meth:`refuse`; oldest first."""
@@ -184,7 +189,8 @@ class Redirection:
     def gave_up(self) -> list[int]:
         """Cookies of the connections that :meth:`held` gave before, and that their program
         closed, or its kernel gave up, before they stood; each is told once."""
-        gone, self._gone = self._gone, []
+        gone = list(self._gone)
+        self._gone.clear()
         return gone
 
     def admit(self, held: Held, local: Address) -> None:
@@ -215,7 +221,7 @@ class Redirection:
     def _judge(self, held: Held, local: bytes, error: int) -> None:
         remote = layout.endpoint(held.destination)
         verdict = layout.VERDICT.pack(held.cookie, remote, local, error)
-        self._links.maps["eno_verdicts"].put(layout.endpoint(held.source), verdict)
+        self._links.map("eno_verdicts").put(layout.endpoint(held.source), verdict)
 
     def _answer(self, held: Held, error: int) -> None:
         parts = packet.parse(held.packet)
@@ -224,7 +230,7 @@ class Redirection:
             self._send(held, parts.version, answer)
 
     def _refuse_again(self, event: Event) -> None:
-        verdict = self._links.maps["eno_verdicts"].get(event.source)
+        verdict = self._links.map("eno_verdicts").get(event.source)
         if verdict:
             self._answer(_held(event), layout.VERDICT.unpack(verdict)[3])
 
@@ -245,19 +251,22 @@ class Redirection:
         known = layout.endpoint(client)
         if not sock.getsockname()[1]:
             sock.bind(_own_address(sock, local))
-        self._links.maps["eno_reached"].put(layout.endpoint(sock.getsockname()), known)
+        self._links.map("eno_reached").put(layout.endpoint(sock.getsockname()), known)
 
-    def unreach(self, sock: socket.socket, local: Address) -> None:
-        """Before closing a socket that could not connect to ``local`` after :meth:`reach`.
+    def unreach(self, sock: socket.socket, local: Address | None = None) -> None:
+        """Before closing a socket that could not connect after :meth:`reach`.
 
-        If no program listens there any more, connections to it are refused from now on.
+        With ``local``, what it was to reach: if no program listens there any more,
+        connections to it are refused from now on.
         """
-        self._links.maps["eno_reached"].drop(layout.endpoint(sock.getsockname()))
+        self._links.map("eno_reached").drop(layout.endpoint(sock.getsockname()))
+        if local is None:
+            return
         wanted = layout.endpoint(local)
         known = self._listening.places(local[1])
         for place in (wanted, any_like(wanted)):
             if place not in known:
-                self._links.maps["eno_listeners"].drop(place)
+                self._links.map("eno_listeners").drop(place)
 
 
 def _held(event: Event) -> Held:

@@ -53,4 +53,5 @@ def sweep() -> None:
 
 
 def _alive(pin: Path) -> bool:
-    return Path("/proc", pin.name.rpartition("-")[2]).exists()
+    number = pin.name.rpartition("-")[2]
+    return number.isdigit() and cgroups.alive(int(number))

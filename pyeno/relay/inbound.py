@@ -12,6 +12,7 @@ import select
 import socket
 from typing import Any
 
+from pyeno.errors import PyenoError
 from pyeno.relay import far
 from pyeno.relay.desk import Desk
 from pyeno.relay.passage import Passage
@@ -37,7 +38,7 @@ class Arrival(Passage):
             self.wanted = self.far.getsockname()
             self.record.local = self.wanted[:2]
             self.settle()
-        except OSError as error:
+        except (OSError, PyenoError) as error:
             self.fail(error)
         else:
             self.agree()

@@ -18,7 +18,7 @@ from typing import Any
 from pyeno.errors import PyenoError
 from pyeno.relay import far
 from pyeno.relay.desk import Desk
-from pyeno.relay.passage import Passage, why
+from pyeno.relay.passage import Passage, in_words, why
 from pyeno.relay.records import Address, Record
 from pyeno.sockets import Socket
 
@@ -64,7 +64,7 @@ class Departure(Passage):
         try:
             self.settle()
             local = self.far.getsockname()
-        except OSError as error:
+        except (OSError, PyenoError) as error:
             self.fail(error)
             return
         self.record.local = local[:2]
@@ -143,7 +143,7 @@ class Outbound:
         family = socket.AF_INET6 if ":" in peer[0] else socket.AF_INET
         try:
             sock = far.opening(family, self.desk.settings.config_for(peer[0]))
-        except OSError as error:
+        except (OSError, PyenoError) as error:
             self._cannot_open(held, record, error)
             return
         self._under_way[program] = departure = Departure(self, held, sock, record)
@@ -154,9 +154,9 @@ class Outbound:
         else:
             departure.connect()
 
-    def _cannot_open(self, held: Any, record: Record, error: OSError) -> None:
-        code = error.errno or errno.ENOBUFS
-        self.desk.book.refused(record, why(error), code, str(error))
+    def _cannot_open(self, held: Any, record: Record, error: Exception) -> None:
+        code = getattr(error, "errno", None) or 0
+        self.desk.book.refused(record, why(error), code, in_words(error))
         if code in far.NO_ROOM:
             self.desk.crowded()
         self.desk.redirection.refuse(held, errno.ECONNREFUSED)

@@ -108,7 +108,12 @@ class Passage(ABC):
     def refused(self, error: Exception) -> None:
         """Count it."""
         code = getattr(error, "errno", None) or 0
-        self.desk.book.refused(self.record, why(error), code, str(error))
+        self.desk.book.refused(self.record, why(error), code, in_words(error))
+
+
+def in_words(error: Exception) -> str:
+    """Without Python's ``[Errno …]``."""
+    return getattr(error, "strerror", None) or str(error)
 
 
 def why(error: Exception) -> str:

@@ -74,3 +74,14 @@ def test_one_that_is_lived_in_stays(root: Path) -> None:
     assert cgroups.sweep() == [] and left.exists()
     (left / "cgroup.events").unlink()
     assert not cgroups.populated(left) and cgroups.remove(left) and cgroups.remove(left)
+
+
+def test_a_zombie_is_dead() -> None:
+    """Its parent, perhaps a container's first process, may never ask for it."""
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+    assert Path(f"/proc/{child}").exists() and not cgroups.alive(child)
+    os.waitpid(child, 0)
+    assert cgroups.alive(os.getpid())

@@ -4,6 +4,8 @@
 import socket
 import threading
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from unit.relaying import (
     Carried,
     carried,
     carried_by_hand,
+    carried_plain,
     engine_between,
     in_background,
     is_reset,
@@ -217,16 +220,23 @@ def test_a_program_that_reads_nothing_kills_no_peer() -> None:
 # -- what else -----------------------------------------------------------------------
 
 
-def test_urgent_data_is_in_line() -> None:
-    with carried() as c:
-        c.peer.sendall(b"ab")
-        c.peer.send(b"cd!", socket.MSG_OOB)
-        c.peer.sendall(b"ef")
-        assert read(c.program, 7) == b"abcd!ef"
-        c.program.sendall(b"12")
-        c.program.send(b"3!", socket.MSG_OOB)
-        c.program.sendall(b"45")
-        assert read(c.peer, 6) == b"123!45"
+@pytest.mark.parametrize("way", [carried, carried_plain])
+@pytest.mark.parametrize("pause", [0, 0.05])
+def test_urgent_data_is_in_line(
+    way: Callable[[], AbstractContextManager[Carried]], pause: float
+) -> None:
+    with way() as c:
+        for here, there in c.both_ways():
+            here.sendall(b"ab")
+            time.sleep(pause)
+            here.send(b"cd!", socket.MSG_OOB)
+            time.sleep(pause)
+            here.sendall(b"ef")
+            assert read(there, 7) == b"abcd!ef"
+            here.send(b"!", socket.MSG_OOB)
+            here.shutdown(socket.SHUT_WR)
+            assert read(there, 1) == b"!"
+            assert there.recv(1) == b""
 
 
 def test_the_key_log_goes_on(tmp_path: Path) -> None:

@@ -223,6 +223,11 @@ def corrected(a: Namespace, b: Namespace, relay: Relay) -> None:
             relay.redirection.reach(sock, client, local)
             with pytest.raises(ConnectionRefusedError):
                 sock.connect(local)
+            relay.redirection.unreach(sock)
+    with calling(b, "10.69.0.1"):
+        taken, client = relay.taken()
+        with taken, a.socket() as sock:
+            relay.redirection.reach(sock, client, local)
             relay.redirection.unreach(sock, local)
     assert refused(b, "10.69.0.1")
 

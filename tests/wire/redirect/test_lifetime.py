@@ -20,7 +20,7 @@ from wire.redirecting import Program, Relay, listen
 from pyeno import loading, mounts
 from pyeno._native import kernel as native
 from pyeno.errors import ConfigError, KernelError
-from pyeno.redirect import Redirection, Rules, links
+from pyeno.redirect import Held, Redirection, Rules, links
 
 pytestmark = pytest.mark.wire
 
@@ -109,6 +109,27 @@ def test_close(a: Namespace, b: Namespace, programs: Path, program: Program) -> 
     assert attached(a, programs) == before == 0
     with listen(b, "10.69.0.2") as listener:
         assert answered(program, *listener.getsockname()) == 0
+
+
+def test_after_close(a: Namespace, programs: Path) -> None:
+    """Descriptors may be another's by then: nothing is touched."""
+    with Relay(a, [programs]) as relay, a.socket() as sock:
+        redirection = relay.redirection
+        redirection.close()
+        redirection.close()
+        held = Held(("10.69.0.2", 80), ("127.0.0.1", 4000), 1, 1, 0)
+        calls: list[Any] = [
+            redirection.fileno,
+            lambda: redirection.set_rules(Rules()),
+            lambda: redirection.exempt(os.getpid()),
+            lambda: redirection.admit(held, ("10.69.0.1", 4000)),
+            lambda: redirection.refuse(held, errno.ECONNREFUSED),
+            lambda: redirection.reach(sock, ("10.69.0.2", 80), ("10.69.0.1", 80)),
+        ]
+        for call in calls:
+            with pytest.raises(ValueError, match="the redirection is closed"):
+                call()
+        assert redirection.held() == [] and redirection.gave_up() == []
 
 
 def test_killed(a: Namespace, b: Namespace, programs: Path, program: Program) -> None:

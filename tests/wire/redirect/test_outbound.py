@@ -192,6 +192,22 @@ def test_program_gives_up(program: Program, relay: Relay) -> None:
     assert relay.redirection.gave_up() == []
 
 
+def test_gives_up_and_connects_again(program: Program, relay: Relay) -> None:
+    """The same socket, at once: the relay can tell the attempts apart."""
+    program.do("s = socket.socket(); s.setblocking(False); import ctypes")
+    program.do("s.connect_ex(('10.69.0.2', 80))")
+    first = relay.hold()
+    program.do("ctypes.CDLL(None).connect(s.fileno(), bytes(16), 16)")
+    program.do("s.connect_ex(('10.69.0.2', 81))")
+    second = relay.hold()
+    assert second.destination == ("10.69.0.2", 81)
+    assert relay.redirection.gave_up() == [first.cookie] != [second.cookie]
+    with relay.let_in(second, LOCAL[4]) as near:
+        program.do("select.select([], [s], [], 8)")
+        program.do("s.setblocking(True)")
+        exchange(program, near)
+
+
 def test_gives_up_unseen(program: Program, relay: Relay) -> None:
     """A connection that ended before the relay looked is not told at all."""
     program.do("s = socket.socket(); s.setblocking(False)")

@@ -61,6 +61,21 @@ def test_network_beside(b: Namespace, program: Program, relay: Relay) -> None:
     assert relay.hold().destination == ("10.69.0.2", 80)
 
 
+def test_all_networks_changed(program: Program, relay: Relay) -> None:
+    """As many as there may be, then as many others; the old ones are gone."""
+    first = [f"198.{18 + i // 256}.{i % 256}.0/24" for i in range(4096)]
+    others = [f"203.{i // 256}.{i % 256}.0/24" for i in range(4095)]
+    relay.redirection.set_rules(Rules(skip_networks=tuple(first)))
+    relay.redirection.set_rules(Rules(skip_networks=("10.69.0.2", *others)))
+    program.do("s = socket.socket(); s.settimeout(0.2)")
+    with pytest.raises(OSError, match="ECONNREFUSED"):
+        program.do("s.connect(('10.69.0.2', 1))")
+    assert relay.quiet()
+    program.do("s = socket.socket(); s.setblocking(False)")
+    program.do("s.connect_ex(('198.18.0.1', 80))")
+    assert relay.hold().destination == ("198.18.0.1", 80)
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.8.7", "::1"])
 def test_loopback(a: Namespace, program: Program, relay: Relay, host: str) -> None:
     with listen(a, host) as listener:
