@@ -25,6 +25,8 @@ from pyeno.sockets.settling import Settling
 
 _INTERNET = (socket.AF_INET, socket.AF_INET6)
 _TCP = (-1, 0, socket.IPPROTO_TCP)
+_STANDARD = socket.socket
+"""whatever a program puts in its place later"""
 _create: Any = BaseSocket.__new__
 _FLAGS = int(socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
 
@@ -32,9 +34,9 @@ _FLAGS = int(socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
 def install(settings: Settings) -> None:
     """Once for a process; its children by fork() have it as well."""
     sock.use(settings)
-    socket.socket.__new__ = _make  # type: ignore[method-assign]
+    _STANDARD.__new__ = _make  # type: ignore[method-assign]
     if settings.config.require:
-        socket.socket.connect = _refuse_foreign  # type: ignore[method-assign]
+        _STANDARD.connect = _refuse_foreign  # type: ignore[method-assign]
     os.sendfile = _sendfile
 
 
@@ -57,7 +59,7 @@ def install_from_environment() -> None:
 
 def _make(cls: Any, *arguments: Any, **named: Any) -> Any:
     """``socket.socket.__new__``."""
-    if cls is socket.socket and not loops.plain.get() and _is_tcp(*arguments, **named):
+    if cls is _STANDARD and not loops.plain.get() and _is_tcp(*arguments, **named):
         cls = InProcessSocket
     return _create(cls)
 

@@ -8,6 +8,7 @@ which copies nothing).
 """
 
 import contextlib
+import errno
 import os
 import socket
 import time
@@ -24,6 +25,7 @@ from pyeno.sockets.link import Link
 from pyeno.sockets.raw import BaseSocket, wait
 
 _recv_into = BaseSocket.recv_into  # type: ignore[attr-defined]
+_recvmsg_into = BaseSocket.recvmsg_into  # type: ignore[attr-defined]
 _PEEK = int(socket.MSG_PEEK)
 _TAKE = int(socket.MSG_DONTWAIT | socket.MSG_TRUNC)
 _forks = 0
@@ -49,9 +51,22 @@ class VisibleLink(Link):
         self._born = _forks
 
     def _receive(self, room: memoryview, flags: int = 0) -> int:
+        self._take_seen(but=1)
+        if self._seen and self._behind(room, flags):
+            return self._seen
         self._take_seen()
         self._seen = _recv_into(self._sock, room[:READ_SIZE], 0, flags | _PEEK)
         return self._seen
+
+    def _behind(self, room: memoryview, flags: int) -> bool:
+        """As above for what came behind the byte that was left."""
+        count = _recvmsg_into(self._sock, [bytearray(1), room[:READ_SIZE]], 0, flags | _PEEK)[0]
+        if count > 1:
+            self._take_seen()
+            self._seen = count - 1
+        elif flags & socket.MSG_DONTWAIT:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return bool(count > 1)
 
     def _take_seen(self, but: int = 0) -> None:
         while self._seen > but:

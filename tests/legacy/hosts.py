@@ -20,6 +20,8 @@ from wire.programs import INHERITED, listening
 
 PATIENCE = 60.0
 Record = dict[str, Any]
+RECORD = '{"direction"'
+_decoder = json.JSONDecoder()
 
 
 class Side(NamedTuple):
@@ -93,21 +95,31 @@ class Running:
             time.sleep(0.05)
         return self
 
-    def _lines(self) -> list[str]:
-        return self._errors.read_text(errors="replace").splitlines()
+    def _said(self) -> tuple[list[Record], str]:
+        """Records, and what is left: programs write lines in pieces, and the relay between."""
+        text, found, rest = self._errors.read_text(errors="replace"), [], ""
+        while RECORD in text:
+            before, _, after = text.partition(RECORD)
+            try:
+                record, end = _decoder.raw_decode(RECORD + after)
+            except ValueError:
+                break  # still being written
+            found.append(record)
+            rest, text = rest + before, (RECORD + after)[end:].removeprefix("\n")
+        return found, rest + text
 
     def complaints(self) -> str:
         """All that it said on standard error, the relay's records left out."""
-        return "\n".join(line for line in self._lines() if not line.startswith('{"direction"'))
+        return self._said()[1]
 
     def records(self, enough: Callable[[list[Record]], Any] = bool) -> list[Record]:
         """What the relay said of connections that have ended, once that is enough."""
         until = time.monotonic() + PATIENCE
         while True:
-            found = [json.loads(line) for line in self._lines() if line.startswith('{"dir')]
+            found, rest = self._said()
             if enough(found):
                 return found
-            assert time.monotonic() < until, f"only {found}; {self.complaints()}"
+            assert time.monotonic() < until, f"only {found}; {rest}"
             time.sleep(0.05)
 
     def done(self, relayed: bool) -> Done:

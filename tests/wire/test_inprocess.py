@@ -1,6 +1,7 @@
 """Python programs that know nothing of ENO, launched by pyeno.inprocess, on the real wire."""
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from wire import unaware
 from wire.capture import Segment
 from wire.netns import Wire
+from wire.programs import Command
 from wire.unaware import MARK, Program
 
 from pyeno.bench.tls import certificate
@@ -288,3 +290,49 @@ def test_what_would_go_round_the_encryption_is_refused(wire: Wire) -> None:
                 "dup LocalProtocolError", "pickle TypeError",
             ]  # fmt: skip
     assert not readable(seen)
+
+
+def test_options_of_the_relay_are_refused(wire: Wire) -> None:
+    for option in ("--stats", "--json", "--inbound-only", "--user=nobody", "--fail=closed"):
+        with Command(
+            wire.a, "run", "--in-process", option, "--", sys.executable, "-c", "pass"
+        ) as command:
+            assert command.ended() == 2
+            assert "there is no relay with --in-process" in command.complaints[0]
+
+
+def test_programs_that_cannot_be_launched(wire: Wire) -> None:
+    """Said before anything was started."""
+    for words, told in (
+        (["/bin/true"], "not a Python program"),
+        ([sys.executable, "-S", "-c", "print(1)"], "leave -S out"),
+        (["/nowhere/python"], "no such program"),
+    ):
+        with Command(wire.a, "run", "--in-process", "--", *words) as command:
+            assert command.ended() == 2 and not command.output
+            assert told in command.complaints[0]
+
+
+def test_a_port_more_is_left_alone(wire: Wire) -> None:
+    words = [sys.executable, "-c", LEFT_ALONE, wire.a.ip4, 8000]
+    with Command(
+        wire.a, "run", "--in-process", "--require", "--skip-port", 8000, "--", *words
+    ) as command:
+        assert command.ended() == 0, command.complaints
+        assert command.output == b"not-configured not-configured\n"
+
+
+REPLACED = f"""
+import socket, sys
+class Own(socket.socket): pass
+standard, socket.socket = socket.socket, Own
+with socket.create_connection((sys.argv[1], {unaware.PORT}), 10) as sock:
+    assert type(sock) is Own
+print("whole")
+"""
+
+
+def test_programs_that_replace_the_class(wire: Wire) -> None:
+    """As proxies do: then it is theirs, and plain."""
+    with Program(wire.b, unaware.HTTP_SERVER).ready():
+        assert told(wire.a, REPLACED, wire.b.ip4) == "whole\n"

@@ -16,12 +16,6 @@ from wire.netns import Namespace
 from wire.programs import INHERITED, ROOT
 
 PATIENCE = 20.0
-LAUNCH = """
-import json, sys
-from pyeno import Config
-from pyeno.inprocess import launch
-launch(sys.argv[2:], Config(**json.loads(sys.argv[1])))
-"""
 PORT = 8000
 MARK = "the plaintext that nobody on the way may see "
 
@@ -41,8 +35,9 @@ class Program:
     ) -> None:
         words = [sys.executable, "-c", source, *map(str, arguments)]
         if eno:
-            policy = '{"require": true}' if require else "{}"
-            words = [sys.executable, "-c", LAUNCH, policy, *words]
+            policy = ["--require"] if require else []
+            launcher = [sys.executable, "-m", "pyeno", "run", "--in-process", *policy, "--"]
+            words = launcher + words
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
         self._process = subprocess.Popen(
             ["ip", "netns", "exec", namespace.name, *words],
