@@ -6,6 +6,7 @@ that an earlier connection had.  TEPs of pyeno's own pass no guard.
 """
 
 import hashlib
+import threading
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from pyeno._values import Outcome
@@ -31,6 +32,7 @@ class Guarded(Definition):
         self.identifier, self.name = int(definition.identifier), definition.name
         self.urgent, self.rekeys = definition.urgent is True, definition.rekeys is True
         self._seen: dict[Role, dict[bytes, None]] = {role: {} for role in Role}
+        self._noting = threading.Lock()
 
     @property
     def whose(self) -> str:
@@ -52,10 +54,17 @@ class Guarded(Definition):
         return cast(range, self.ask(self.plugin.lengths, role))
 
     def lack(self) -> str | None:
-        return cast(str | None, self.ask(self.plugin.lack))
+        try:
+            lack = self.ask(self.plugin.lack)
+        except PyenoError as error:
+            return str(error)
+        return lack if lack is None else str(lack)
 
     def provider(self) -> str:
-        return cast(str, self.ask(self.plugin.provider))
+        try:
+            return str(self.ask(self.plugin.provider))
+        except PyenoError:
+            return "an unknown library"
 
     def create(self, outcome: Outcome, config: "Config") -> TepConnection:
         connection = self.ask(self.plugin.create, outcome, config)
@@ -68,15 +77,16 @@ class Guarded(Definition):
         """
         checked = check_session_id(self.whose, session_id, outcome.tep_byte)
         digest, seen = hashlib.sha256(checked).digest(), self._seen[outcome.role]
-        if digest in seen:
-            raise TepError(
-                f"{self.whose}: its session ID is that of an earlier connection; it must be "
-                "unique over all time (RFC 8547 section 5.1); connection aborted"
-            )
-        seen[digest] = None
-        while len(seen) > REMEMBERED:
-            del seen[next(iter(seen))]
-        return checked
+        with self._noting:
+            if digest not in seen:
+                seen[digest] = None
+                if len(seen) > REMEMBERED:
+                    del seen[next(iter(seen))]
+                return checked
+        raise TepError(
+            f"{self.whose}: its session ID is that of an earlier connection; it must be "
+            "unique over all time (RFC 8547 section 5.1); connection aborted"
+        )
 
 
 class GuardedConnection:

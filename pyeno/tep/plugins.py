@@ -115,7 +115,11 @@ def _load(entry: "EntryPoint", built_in: Mapping[int, Definition]) -> Guarded:
             raise _Refused(f"{identifier:#04x} is pyeno's own {own.name!r}", identifier)
         if own.name == name:
             raise _Refused(f"the name is that of pyeno's own {own.identifier:#04x}", identifier)
-    guarded = Guarded(definition, f"plug-in {entry.name!r} of {package_of(entry)}")
+    try:
+        guarded = Guarded(definition, f"plug-in {entry.name!r} of {package_of(entry)}")
+    except Exception as error:
+        why = f"its urgent or rekeys raised {type(error).__name__}"
+        raise _Refused(why, identifier) from None
     _check_answers(guarded)
     return guarded
 

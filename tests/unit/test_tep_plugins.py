@@ -5,14 +5,17 @@ import sys
 from typing import Any
 
 import pytest
+from unit.played import pair
 from unit.plugged import Plugs
 
+import pyeno
 from pyeno import Config, ConfigError, Tep, doctor, kernel, tep
 from pyeno.cli import parser
 from pyeno.cli.options import config_from
 from pyeno.constants import Reason, Role, State
 from pyeno.policy import Policy, parse_teps
 from pyeno.sockets import Info
+from pyeno.tcpcrypt.connection import Connection
 from pyeno.tep.plugins import plugins
 from pyeno.tep.testing.ends import outcome_of
 
@@ -103,6 +106,18 @@ def test_nobody_pays_who_uses_none(plugs: Plugs) -> None:
     assert plugins.cache_info().currsize == 0
 
 
+@pytest.mark.usefixtures("negotiated")
+def test_no_guard_before_pyenos_own() -> None:
+    """tcpcrypt's connection itself, and its pump where there is one."""
+    with pair() as (a, b):
+        a.sendall(b"x")
+        assert b.recv(1) == b"x"
+        link = a.link()
+        assert link is not None and type(link.connection) is Connection
+        assert (link.pump is None) is (pyeno.backend == "pure")
+        assert a._pump is link.pump and link.tep is tep.BUILT_IN[0x23]
+
+
 def test_import_loads_none(plugs: Plugs) -> None:
     plugs.install("good", "print('loaded'); raise ValueError", ENTRY)
     script = (
@@ -138,6 +153,10 @@ REFUSED: dict[str, tuple[str, str]] = {
     "raises when asked": (
         bad("identifier = property(lambda self: 1 // 0)"),
         "its identifier or name raised ZeroDivisionError",
+    ),
+    "raises for urgent": (
+        bad("urgent = property(lambda self: 1 // 0)"),
+        "its urgent or rekeys raised ZeroDivisionError",
     ),
     "tcpcrypt's": (bad("identifier = 0x23"), "0x23 is pyeno's own 'curve25519'"),
     "tcpcrypt's name": (bad("name = 'p256'"), "the name is that of pyeno's own 0x21"),
@@ -256,6 +275,20 @@ def test_what_it_lacks(plugs: Plugs) -> None:
     with pytest.raises(ConfigError, match=r"^teps: no libthing: apt install it"):
         Config(teps="bad")
     assert "; no bad: no libthing: apt install it" in check("teps").detail
+
+
+def test_what_it_lacks_cannot_be_told(plugs: Plugs) -> None:
+    """Then that is what it lacks: neither doctor nor other TEPs are harmed."""
+    source = bad("lack = provider = lambda self: 1 // 0")
+    plugs.install("badly", source, "x = badly:BAD")
+    with pytest.raises(
+        ConfigError, match=r"teps: plug-in 'x' of badly 1\.0: <lambda>\(\) raised"
+    ):
+        Config(teps="bad")
+    found = check("teps")
+    assert not found.ok and "; no bad: plug-in 'x'" in found.detail
+    assert "curve25519 (0x23) by" in found.detail
+    assert tep.registry()[0x41].provider() == "an unknown library"
 
 
 def test_keepalive_needs_rekeying(plugs: Plugs) -> None:
