@@ -195,6 +195,7 @@ def test_openssl_resumes_nothing(wire: Wire, certificate: Path) -> None:
         ):
             assert met.shaken() is None
             it.wait(b"New, TLSv1.3")
+            it.wait(b"New Session Ticket arrived")
             it.type(b"Q\n")
             assert met.sock.recv(1) == b""
         assert session.stat().st_size
