@@ -180,9 +180,12 @@ class Side:
 
     @contextlib.contextmanager
     def relay(self, **tables: Any) -> Iterator[Service]:
-        with Service(self.namespace, self.config(**tables)) as service:
-            assert service.process.poll() is None, service
-            yield service
+        try:
+            with Service(self.namespace, self.config(**tables)) as service:
+                assert service.process.poll() is None, service
+                yield service
+        finally:
+            control.ask("status")  # removes the sockets of those that were killed
 
     def program(self, code: str, *arguments: object) -> Program:
         """It is gone when the side is."""
