@@ -21,43 +21,34 @@ SETTLE_SECONDS = 0.5
 
 
 def far(port: int) -> None:
-    """Each connection in a thread, as many programs do."""
+    """An echo at once, so that new connections cost these ends little; all else in threads."""
     with socket.create_server(("", port), backlog=4096) as listener:
         held: list[socket.socket] = []
         while True:
             sock, _ = listener.accept()
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            threading.Thread(target=serve, args=(sock, held), daemon=True).start()
-
-
-def serve(sock: socket.socket, held: list[socket.socket]) -> None:
-    with contextlib.suppress(OSError):
-        kind = sock.recv(1)
-        if kind == BULK:
-            take(sock)
-        elif kind == ECHO:
-            sock.sendall(sock.recv(1))
-        elif kind == HOLD:  # reads no more
-            sock.sendall(DONE)
-            held.append(sock)
-            return
-        elif kind:  # lets go of all that are held
-            while held:
-                held.pop().close()
-            sock.sendall(DONE)
-    sock.close()
+            kind = sock.recv(1)
+            if kind == ECHO:
+                with sock:
+                    sock.sendall(sock.recv(1))
+            elif kind == HOLD:  # reads no more; gone with the other end
+                sock.sendall(DONE)
+                held.append(sock)
+            else:
+                threading.Thread(target=take, args=[sock], daemon=True).start()
 
 
 def take(sock: socket.socket) -> None:
     """So many bytes as are announced."""
-    left = int.from_bytes(sock.recv(8, socket.MSG_WAITALL), "big")
-    buffer = bytearray(READ)
-    while left > 0:
-        got = sock.recv_into(buffer)
-        if not got:
-            return
-        left -= got
-    sock.sendall(DONE)
+    with sock:
+        left = int.from_bytes(sock.recv(8, socket.MSG_WAITALL), "big")
+        buffer = bytearray(READ)
+        while left > 0:
+            got = sock.recv_into(buffer)
+            if not got:
+                return
+            left -= got
+        sock.sendall(DONE)
 
 
 def dial(address: tuple[str, int]) -> socket.socket:

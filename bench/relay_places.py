@@ -140,10 +140,12 @@ class Places:
         return [str(word) for word in (*enter, *program)]
 
     def _start(self, place: Place, host: Host, program: Sequence[object]) -> None:
-        process = subprocess.Popen(
-            self.words(host, program), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            env=place.environment(), start_new_session=True, cwd="/",
-        )  # fmt: skip
+        with (self._home / "complaints").open("ab") as complaints:
+            process = subprocess.Popen(
+                self.words(host, program), stdin=subprocess.DEVNULL,
+                stdout=complaints, stderr=complaints,
+                env=place.environment(), start_new_session=True, cwd="/",
+            )  # fmt: skip
         self._stack.callback(stop, process)
 
     def _serve(self, place: Place) -> None:
@@ -210,7 +212,8 @@ class Places:
         until = time.monotonic() + PATIENCE
         while not ports <= self._listening(host):
             if time.monotonic() > until:
-                raise SystemExit(f"host {host.letter}: nothing listens on {ports}")
+                said = (self._home / "complaints").read_text(errors="replace")
+                raise SystemExit(f"host {host.letter}: nothing listens on {ports}\n{said}")
             time.sleep(0.05)
 
     def _listening(self, host: Host) -> set[int]:
