@@ -73,6 +73,7 @@ NONE: Final[dict[Key, str]] = {
     ("only", "networks"): "all",
     ("encryption", "rekey_bytes"): "never",
     ("encryption", "keepalive"): "never",
+    ("encryption", "tls_key"): "ephemeral",
 }
 """A word for None, which TOML has none for."""
 _NAMES: Final = {str: "strings", int: "integers"}

@@ -5,6 +5,7 @@ from collections import Counter
 from typing import Any, Literal, NamedTuple, Protocol
 
 from pyeno.addresses import peer_name
+from pyeno.kernel import NOT_CONFIGURED
 from pyeno.sockets import Info
 
 Address = tuple[str, int]
@@ -76,10 +77,7 @@ class Record:
         return fields | {"error": self.error} if self.error else fields
 
 
-_NO_INFO: dict[str, Any] = dict.fromkeys(
-    ("encrypted", "reason", "tep", "role", "session_id", "transcript", "aead", "resumed",
-     "self_aware", "peer_aware")
-)  # fmt: skip
+_NO_INFO: dict[str, Any] = dict.fromkeys(Info(NOT_CONFIGURED, None).as_dict())
 
 
 class Observer(Protocol):
