@@ -5,15 +5,19 @@ import contextlib
 import ssl
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
+import pytest
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
 )
+from oracle import tls as by_hand
 
 from pyeno import Config, Reason, Role
 from pyeno._values import Outcome
+from pyeno.errors import RemoteProtocolError
 from pyeno.tls import keys
 from pyeno.tls.binding import protocol_name
 from pyeno.tls.connection import Connection
@@ -128,3 +132,45 @@ class Foreign:
         with contextlib.suppress(ssl.SSLWantReadError):
             self.tls.unwrap()
         return self.outgoing.read()
+
+
+CERTIFICATE = IDENTITY.certificate.public_bytes(Encoding.DER)
+
+
+def fails(
+    kind: type[Exception], end: Connection, stream: bytes, says: str | None = None
+) -> Exception:
+    """Taking this raises exactly that kind, at once or when it is read; then no data come."""
+    established = end.established
+    with pytest.raises(kind, match=says) as caught:
+        end.receive_data(stream)
+        assert established
+        end.read(100)
+    assert type(caught.value) is kind and isinstance(caught.value, RemoteProtocolError)
+    assert "connection aborted" in str(caught.value).lower()
+    if established:
+        with pytest.raises(kind):
+            end.read(100)
+    else:
+        assert not end.established
+    return caught.value
+
+
+def host(**wishes: Any) -> by_hand.HostB:
+    made = by_hand.HostB(NAME, CERTIFICATE, IDENTITY.key)
+    for name, value in wishes.items():
+        assert hasattr(made, name)
+        setattr(made, name, value)
+    return made
+
+
+def met() -> tuple[Connection, by_hand.HostB]:
+    """Host A, and host B by hand, keys agreed."""
+    a, b = one(Role.A), host()
+    a.receive_data(b.answer(a.data_to_send()))
+    b.finish(a.data_to_send())
+    return a, b
+
+
+def spki(certificate: Any) -> bytes:
+    return keys.public_key(lambda: certificate)
