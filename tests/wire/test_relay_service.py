@@ -276,9 +276,9 @@ def test_one_command_too(wire: Wire, sides: tuple[Side, Side]) -> None:
         command.type(b"hello\n")
         command.wait(lambda: b"HELLO" in command.output, "answer")
         (one,) = shown(a, port)
-        (told,) = [t for t in control.ask("status") if t.name.startswith("run-")]
-        assert one["tep"] == "0x23" and one["role"] == "A"
-        assert [who["pid"] for who in one["processes"]] == [told.value["pid"]]
+        (relay,) = [who["pid"] for who in one["processes"]]
+        (told,) = [t for t in control.ask("status") if t.name == f"run-{relay}"]
+        assert one["tep"] == "0x23" and one["role"] == "A" and told.value["pid"] == relay
         assert [who["pid"] for who in one["serves"]] == [command.process.pid]
         assert told.value["counters"]["encrypted"] == 1
         command.type(b"", end=True)
