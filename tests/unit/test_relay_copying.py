@@ -185,9 +185,7 @@ def test_altered_frames_are_a_reset(negotiated: None) -> None:
 
 
 @pytest.mark.parametrize("how", ["truncated", "reset", "auth-failed"])
-def test_what_came_before_the_fault_is_given_to_the_program(
-    negotiated: None, how: str
-) -> None:
+def test_what_came_before_the_fault_is_given_to_the_program(negotiated: None, how: str) -> None:
     """More than the kernel takes at once, however late the program reads; then a reset."""
     with joined(True) as ends:
         data = os.urandom(1 << 20)
@@ -206,7 +204,8 @@ def test_what_came_before_the_fault_is_given_to_the_program(
             while part := ends.program.recv(1 << 16):
                 got += part
         assert got == data
-        assert ends.ended() == End(7, 0, len(data), how, 0 if how != "reset" else errno.ECONNRESET)
+        code = errno.ECONNRESET if how == "reset" else 0
+        assert ends.ended() == End(7, 0, len(data), how, code)
 
 
 def test_what_came_before_the_programs_reset_is_given_to_the_peer(ends: Joined) -> None:
