@@ -94,7 +94,7 @@ class Place:
         return os.environ | own
 
     def between(self) -> dict[int, str]:
-        """The far host's relays or stunnels, which last as long as the benchmark."""
+        """The relays or stunnels of both hosts that there are now, by process."""
         mark = f"{MARK}={self.name}".encode()
         found = {}
         for path in Path("/proc").glob("[0-9]*"):
