@@ -83,14 +83,16 @@ def connections(address: tuple[str, int], amount: int) -> dict[str, float]:
 
 
 def hold(address: tuple[str, int], amount: int) -> None:
-    """So many idle connections; then as much sent over each as is taken.  Goes on from one
-    state to the next whenever a line comes on standard input."""
+    """One connection; so many idle ones; then as much sent over each as is taken.  Goes on
+    from one state to the next whenever a line comes on standard input."""
     socks = []
     for _ in range(amount):
         socks.append(dial(address))
         socks[-1].sendall(HOLD)
         if socks[-1].recv(1) != DONE:
             raise SystemExit("the stream ended too early")
+        if len(socks) == 1:
+            tell("one")
     tell("idle")
     for _ in range(8):
         for sock in socks:

@@ -16,11 +16,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
+import pyeno
 from pyeno.bench import tls
 from pyeno.bench.cpus import Cpus
 from pyeno.demo.hosts import Host, Hosts, stop
 
-ENDS = Path(__file__).with_name("relay_ends.py")
+PYENO = Path(pyeno.__file__).parents[1]
+"""the one that is measured, here and in every program, wherever this was called"""
+ENDS = Path(__file__).resolve().with_name("relay_ends.py")
 SERVICES = {"ends": 7000, "redis": 6400, "postgres": 5500}
 PORTS = {"plain": 0, "relays": 1, "in-process": 2, "stunnel": 3}
 """added to a service's port"""
@@ -62,7 +65,9 @@ class Place:
     def near(self, program: Sequence[object]) -> bytes:
         """The output of a program that runs to its end on the near host."""
         words = self._places.words(self._places.hosts.a, [*self.launcher(), *program])
-        done = subprocess.run(words, capture_output=True, timeout=300, env=self.environment())
+        done = subprocess.run(
+            words, capture_output=True, timeout=300, env=self.environment(), cwd="/"
+        )
         if done.returncode:
             raise SystemExit(f"{self.name}: {program[0]}: {done.stderr.decode()}")
         return done.stdout
@@ -77,7 +82,7 @@ class Place:
         program = [*self.launcher(), sys.executable, ENDS, "hold", *self.address("ends"), many]
         process = subprocess.Popen(
             self._places.words(self._places.hosts.a, program),
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self.environment(),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self.environment(), cwd="/",
         )  # fmt: skip
         try:
             yield process
@@ -85,10 +90,11 @@ class Place:
             stop(process)
 
     def environment(self) -> dict[str, str]:
-        return os.environ | {MARK: self.name}
+        own = {MARK: self.name, "PYTHONPATH": str(PYENO), "PYTHONSAFEPATH": "1"}
+        return os.environ | own
 
     def between(self) -> dict[int, str]:
-        """The far host's relays or stunnels, which last as long as the benchmark."""
+        """The relays or stunnels of both hosts that there are now, by process."""
         mark = f"{MARK}={self.name}".encode()
         found = {}
         for path in Path("/proc").glob("[0-9]*"):

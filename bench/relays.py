@@ -89,24 +89,23 @@ class Bench:
 def memory(place: Place) -> dict[str, Figures]:
     """Bytes of a connection at the end that takes more, idle and with all that it takes
     waiting to be read."""
-    pids = place.between()
-    with held(place, 1) as process:
-        say(process)  # what the first connection loads is no connection's
-    before = {pid: resident(pid) for pid in pids}
     found = {}
-    with held(place, HELD) as process:
+    with held(place, 1 + HELD) as process:
+        pids = place.between()
+        # what the first connection loads is no connection's
+        before = {pid: resident(pid) for pid in pids}
         for state in ("idle", "active"):
+            say(process)
             growth = dict.fromkeys(pids.values(), 0)
             for pid, side in pids.items():
                 growth[side] += resident(pid) - before[pid]
             found[state] = {"bytes": max(growth.values()) / HELD}
-            say(process)
     return found
 
 
 @contextmanager
 def held(place: Place, many: int) -> Iterator["subprocess.Popen[bytes]"]:
-    """So many connections, which have said that they are there."""
+    """So many connections, of which the first is there."""
     with place.holding(many) as process:
         assert process.stdout is not None
         process.stdout.readline()
@@ -114,7 +113,7 @@ def held(place: Place, many: int) -> Iterator["subprocess.Popen[bytes]"]:
 
 
 def say(process: "subprocess.Popen[bytes]") -> None:
-    """Let it go on to the next state, and wait until it is there, or at its end."""
+    """Let it go on to the next state, and wait until it is there."""
     assert process.stdin is not None and process.stdout is not None
     process.stdin.write(b"\n")
     process.stdin.flush()

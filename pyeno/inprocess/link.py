@@ -156,11 +156,12 @@ class VisibleLink(Link):
         sock = self._sock
         patience = CLOSE_SECONDS if sock.gettimeout() != 0 else 0.0
         sock.settimeout(0)
-        try:
-            self.handshake()  # a resumed session waits for nobody
-        except BlockingIOError:
-            wait(sock, POLLIN, time.monotonic() + patience)
-            self.handshake()
+        until = time.monotonic() + patience
+        while not self.connection.established:  # a resumed session waits for nobody
+            try:
+                self.handshake()
+            except BlockingIOError:
+                wait(sock, POLLIN, until)
 
     def send(self, data: Buffer, urgent: bool = False) -> int:
         self._pause()

@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any, NamedTuple
 
 from pyeno.config import Config
+from pyeno.constants import ECDHE
 from pyeno.errors import ConfigError
 from pyeno.inprocess.rules import Rules
 
@@ -23,7 +24,8 @@ class Settings(NamedTuple):
     rules: Rules = Rules()
 
     def encode(self) -> str:
-        """As the environment has it."""
+        """As the environment has it; ``early``: plug-ins and TLS import what a program may be
+        half-way through importing when it comes to ``socket``."""
         default = Config()
         wishes = {
             field.name: value
@@ -36,6 +38,7 @@ class Settings(NamedTuple):
             "config": wishes,
             "skip_ports": sorted(self.rules.skip_ports),
             "loopback": self.rules.loopback,
+            "early": not set(self.config.teps) <= set(ECDHE),
         }
         return json.dumps(told, default=os.fspath)
 

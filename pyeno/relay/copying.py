@@ -6,20 +6,22 @@ more is read from a side while the other one does not take it.
 """
 
 import contextlib
+import errno
 import os
 import select
 import socket
 import struct
 import threading
+import time
 from collections import deque
 from functools import partial
 from typing import Self
 
-from pyeno.errors import PyenoError, ending
+from pyeno.errors import ABORTING, PeerDeadError, PyenoError, ending
 from pyeno.relay.engine import Carried, End
 from pyeno.relay.loop import Loop
 from pyeno.sockets import Socket
-from pyeno.sockets.raw import descriptor
+from pyeno.sockets.raw import TCP_CLOSE, acknowledged, descriptor, tcp_state
 
 PIECE = 1 << 16
 TURNS = 8
@@ -27,7 +29,10 @@ TURNS = 8
 RESETS, ENDS = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
 """SO_LINGER of 0 s: closing, also the kernel's when this process is killed, resets"""
 _IN, _OUT = select.EPOLLIN, select.EPOLLOUT
-_FAILED = select.EPOLLERR
+PATIENCE_NEAR, PATIENCE_FAR = 60.0, 5.0
+"""seconds for a program, and for a peer, to take what came before the other side was lost"""
+LOOK_SECONDS = 0.02
+_NO_ROOM = (errno.ENOMEM, errno.ENOBUFS, errno.EMFILE, errno.ENFILE)
 
 
 class Copier:
@@ -36,10 +41,19 @@ class Copier:
     def __init__(self) -> None:
         self.loop = Loop()
         self.copies: dict[int, Copy] = {}
+        self.lingering: set[Copy] = set()
         self._ended: deque[End] = deque()
         self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._thread = threading.Thread(target=self.loop.run, name="pyeno copier", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="pyeno copier", daemon=True)
         self._thread.start()
+
+    def _run(self) -> None:
+        self.loop.run(self._tick)
+
+    def _tick(self) -> float | None:
+        for copy in list(self.lingering):
+            copy.linger()
+        return LOOK_SECONDS if self.lingering else None
 
     def add(self, near: socket.socket, far: socket.socket, token: int) -> None:
         """Take over both, which are as good as closed for the caller."""
@@ -78,7 +92,7 @@ class Copier:
         self._thread.join()
         for copy in list(self.copies.values()):
             copy.reset()
-            self.tell(copy.ending("closed"))
+            self.tell(copy.ending(*copy.why))
         self.loop.close()
         os.close(self._event)
         self._event = -1
@@ -103,21 +117,24 @@ class Copy:
         self._near_ended = self._far_ended = False
         self._near_finished = self._far_finished = False
         """its side was told that the other one has ended"""
+        self._used = near
+        """by the call that was made last"""
+        self._lost: socket.socket | None = None
+        self._deadline = 0.0
+        self.why = "closed", 0
+        """the end to be told, and its errno"""
         self._masks: dict[socket.socket, int | None] = {near: None, far: None}
 
     def begin(self) -> None:
         """In the copier's thread."""
         self._step(0)
 
-    def _step(self, events: int) -> None:
+    def _step(self, _: int) -> None:
+        """Errors come from the calls themselves, behind what was received before them."""
         try:
-            if events & _FAILED:
-                self._raise_failure()
             more = self._forward() | self._backward()
         except (OSError, PyenoError) as error:
-            self.reset()
-            code = getattr(error, "errno", None) or 0
-            self._copier.tell(self.ending(ending(error), code))
+            self._lose(error)
             return
         if self._near_finished and self._far_finished:
             self._finish()
@@ -127,14 +144,8 @@ class Copy:
             self._copier.loop.soon(partial(self._again))
 
     def _again(self) -> None:
-        if self._token in self._copier.copies:
+        if self._token in self._copier.copies and self._lost is None:
             self._step(0)
-
-    def _raise_failure(self) -> None:
-        for sock in (self._near, self._far):
-            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if code:
-                raise OSError(code, os.strerror(code))
 
     # -- near to far ---------------------------------------------------------
 
@@ -143,11 +154,13 @@ class Copy:
         with contextlib.suppress(BlockingIOError):
             for _ in range(TURNS):
                 if not self._outgoing and not self._near_ended:
+                    self._used = self._near
                     self._outgoing = memoryview(self._near.recv(PIECE))
                     self._near_ended = not self._outgoing
                 if not self._outgoing:
                     self._tell_far()
                     return False
+                self._used = self._far
                 sent = self._far.send(self._outgoing)
                 self._outgoing = self._outgoing[sent:]
                 self.bytes_out += sent
@@ -155,7 +168,8 @@ class Copy:
         return False
 
     def _tell_far(self) -> None:
-        if not self._far_finished:
+        if not self._far_finished and self._lost is None:
+            self._used = self._far
             self._far.shutdown(socket.SHUT_WR)
             self._far_finished = True
 
@@ -165,11 +179,13 @@ class Copy:
         with contextlib.suppress(BlockingIOError):
             for _ in range(TURNS):
                 if not self._incoming and not self._far_ended:
+                    self._used = self._far
                     self._incoming = memoryview(self._far.recv(PIECE))
                     self._far_ended = not self._incoming
                 if not self._incoming:
                     self._tell_near()
                     return False
+                self._used = self._near
                 sent = self._near.send(self._incoming)
                 self._incoming = self._incoming[sent:]
                 self.bytes_in += sent
@@ -177,7 +193,8 @@ class Copy:
         return False
 
     def _tell_near(self) -> None:
-        if not self._near_finished:
+        if not self._near_finished and self._lost is None:
+            self._used = self._near
             self._near.shutdown(socket.SHUT_WR)
             self._near_finished = True
 
@@ -201,6 +218,45 @@ class Copy:
         elif mask and mask != before:
             self._copier.loop.change(number, mask)
         self._masks[sock] = mask or None
+
+    # -- one side is gone: the other is given what came from it, and then a RST ---
+
+    def _lose(self, error: Exception) -> None:
+        self._lost = self._used
+        self.why = self._told(error), getattr(error, "errno", None) or 0
+        patience = PATIENCE_NEAR if self._lost is self._far else PATIENCE_FAR
+        self._deadline = time.monotonic() + patience
+        self._forget()
+        self._masks = dict.fromkeys(self._masks)
+        self._copier.lingering.add(self)
+        self.linger()
+
+    def linger(self) -> None:
+        """Is it over?"""
+        left, move = self._near, self._backward
+        if self._lost is self._near:
+            left, move = self._far, self._forward
+        with contextlib.suppress(OSError, PyenoError):  # nothing more comes, or goes
+            if move():
+                return
+        waits = bool(self._incoming if left is self._near else self._outgoing)
+        with contextlib.suppress(OSError):
+            waits = acknowledged(left)[1] > 0 or waits
+        if not waits or tcp_state(left) == TCP_CLOSE or time.monotonic() >= self._deadline:
+            self._copier.lingering.discard(self)
+            self.reset()
+            self._copier.tell(self.ending(*self.why))
+
+    def _told(self, error: Exception) -> str:
+        """As the engine has it."""
+        if isinstance(error, PeerDeadError):
+            return "peer-dead"
+        if getattr(error, "errno", None) in _NO_ROOM:
+            return "failed"
+        if self._lost is self._near:
+            return "near-reset"
+        told = ending(error)
+        return "protocol-error" if told == "reset" and isinstance(error, ABORTING) else told
 
     def ending(self, end: str, code: int = 0) -> End:
         """To be told."""

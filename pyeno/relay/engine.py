@@ -78,6 +78,11 @@ def available() -> bool:
     return backend == "native"
 
 
+def carries(link: "Link | None") -> bool:
+    """Whether an engine can: None is a plain connection."""
+    return available() and (link is None or isinstance(link.connection, Connection))
+
+
 class Engine:
     """Carries pairs of connections until they end.
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pyeno.config import Config
+from pyeno.relay.engine import carries
 from pyeno.sockets import Socket, caching
 from pyeno.sockets.link import Link
 from pyeno.sockets.raw import BaseSocket, kind_of
@@ -98,7 +99,7 @@ def settled(sock: Socket) -> Link | None:
     """
     sock._settle(connected=True, taking=True)
     link = sock.link()
-    if link is not None and sock.config.keepalive is not None:
+    if link is not None and sock.config.keepalive is not None and carries(link):
         link.leave_timer()  # the engine asks
     return link
 

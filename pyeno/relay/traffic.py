@@ -6,12 +6,11 @@ from itertools import cycle
 from typing import Any, Protocol
 
 from pyeno.relay.copying import Copier
-from pyeno.relay.engine import Carried, Engine, available
+from pyeno.relay.engine import Carried, Engine, available, carries
 from pyeno.relay.loop import Loop
 from pyeno.relay.records import Book, Record
 from pyeno.relay.settings import CONNECTIONS_LIMIT
 from pyeno.sockets import Socket
-from pyeno.tcpcrypt.connection import Connection
 
 
 class Mover(Protocol):
@@ -46,10 +45,7 @@ class Traffic:
         self._book.opened(record)
 
     def _mover(self, far: Socket) -> Mover:
-        link = far.link()
-        # what the engine carries
-        compiled = link is None or isinstance(link.connection, Connection)
-        if self._turn is not None and compiled:
+        if self._turn is not None and carries(far.link()):
             return next(self._turn)
         if self._copier is None:
             self._copier = Copier()

@@ -115,6 +115,31 @@ def test_pgbench(
     assert done.records == [] or all_encrypted(done.records)
 
 
+@families
+@pytest.mark.parametrize(("tep", "shown"), [("curve25519", "0x23"), ("tls", "0x30")])
+def test_ss(wire: Wire, serve: Any, tmp_path: Path, address: str, tep: str, shown: str) -> None:
+    """Of a connection that is open it tells both relays, and the programs that they serve."""
+    side = REQUIRE._replace(options=("--tep", tep))
+    words = ["redis-cli", "-h", address, "-p", software.CACHE, "subscribe", "mark"]
+    with (
+        serve(software.redis(tmp_path), side) as server,
+        Running(side, wire.a, words, tmp_path) as client,
+    ):
+        assert client.process.stdout is not None
+        assert client.process.stdout.readline() == b"subscribe\n"
+        ids = set()
+        for host, role, running, program in (
+            (wire.a, "A", client, "redis-cli"), (wire.b, "B", server, "redis-server"),
+        ):  # fmt: skip
+            ss = PLAIN.words(host, [sys.executable, "-m", "pyeno", "ss", "--json"])
+            told = subprocess.run(ss, check=True, capture_output=True, cwd="/").stdout
+            (one,) = json.loads(told)["connections"]
+            assert (one["tep"], one["role"], one["encrypted"]) == (shown, role, True)
+            assert one["serves"] == [{"pid": running.process.pid, "program": program}]
+            ids.add(one["session_id"])
+    assert len(ids) == 1 and None not in ids
+
+
 # -- ssh encrypts by itself ------------------------------------------------------------
 
 SSHD = """

@@ -4,6 +4,7 @@ Each pair moves MARK, in plaintext as the programs know it.
 """
 
 import atexit
+import os
 import shutil
 import subprocess
 import tempfile
@@ -33,6 +34,14 @@ class Client(NamedTuple):
     """of the server's address"""
     proves: Callable[[bytes], bool]
     stdin: bytes | None = None
+
+
+def scratch() -> Path:
+    """A directory that goes with the test run, readable for all users."""
+    home = Path(tempfile.mkdtemp(prefix="pyeno-legacy-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    home.chmod(0o755)
+    return home
 
 
 def quoted(address: str) -> str:
@@ -112,6 +121,60 @@ def node_get(address: str) -> list[object]:
     return ["node", "-e", NODE_CLIENT, quoted(address)]
 
 
+# linked statically, without libc: nothing can be put between it and the kernel
+GO = """
+package main
+
+import (
+	"io"
+	"net/http"
+	"os"
+)
+
+func check(err error) {
+	if err != nil {
+		println(err.Error())
+		os.Exit(1)
+	}
+}
+
+func main() {
+	if os.Args[1] == "serve" {
+		body, err := os.ReadFile(os.Args[2])
+		check(err)
+		http.HandleFunc("/body", func(answer http.ResponseWriter, _ *http.Request) {
+			answer.Write(body)
+		})
+		check(http.ListenAndServe(":PORT", nil))
+	}
+	answer, err := http.Get("http://" + os.Args[2] + ":PORT/body")
+	check(err)
+	_, err = io.Copy(os.Stdout, answer.Body)
+	check(err)
+}
+""".replace("PORT", str(WEB))
+
+
+@cache
+def go_program() -> Path:
+    """Built once for a test run."""
+    home = scratch()
+    (home / "web.go").write_text(GO)
+    words = ["go", "build", "-o", home / "web", home / "web.go"]
+    settings = {"CGO_ENABLED": "0", "GOPROXY": "off", "GOCACHE": str(home), "HOME": str(home)}
+    subprocess.run(words, check=True, capture_output=True, cwd=home, env=os.environ | settings)
+    return home / "web"
+
+
+def go(home: Path) -> Server:
+    (home / "body").write_bytes(BODY)
+    return Server(WEB, [go_program(), "serve", home / "body"])
+
+
+def go_get(address: str) -> list[object]:
+    return [go_program(), "get", quoted(address)]
+
+
 # -- redis -----------------------------------------------------------------------------
 
 
@@ -140,10 +203,7 @@ def postgres_program(name: str) -> str:
 @cache
 def cluster() -> Path:
     """An empty database of this test run's own, which every server of it uses in turn."""
-    home = Path(tempfile.mkdtemp(prefix="pyeno-legacy-"))
-    atexit.register(shutil.rmtree, home, ignore_errors=True)
-    home.chmod(0o755)
-    data = home / "data"
+    data = scratch() / "data"
     data.mkdir()
     shutil.chown(data, USER, USER)
     as_user = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--init-groups"]
@@ -188,6 +248,7 @@ PAIRS: dict[str, tuple[Callable[[Path], Server], Client]] = {
     "wget-nginx": (nginx, Client(wget, whole)),
     "node-nginx": (nginx, Client(node_get, whole)),
     "curl-node": (node, Client(curl, whole)),
+    "go": (go, Client(go_get, whole)),
     "redis": (redis, Client(redis_cli, lambda out: MARK in out, REDIS_TALK)),
     "psql": (postgres, Client(psql, lambda out: out.strip() == (MARK * 1000).strip())),
 }

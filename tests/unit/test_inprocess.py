@@ -238,6 +238,15 @@ def test_start_up(tmp_path: Path) -> None:
     assert output.split() == [chained, chained], complaints
 
 
+def test_start_up_with_teps_that_import_much(tmp_path: Path) -> None:
+    """Before the program is half-way through importing the same: email.utils, here, which
+    imports socket."""
+    source = "import email.utils, socket; print(socket.socket().config.teps)"
+    settings = Settings(Config(teps=("tls", "curve25519"))).encode()  # type: ignore[arg-type]
+    output, complaints = started(source, settings=settings, path=[])
+    assert output.startswith("(<Tep.TLS: 48>, "), complaints
+
+
 def test_start_up_without_a_launcher(tmp_path: Path) -> None:
     source = "import socket; print(type(socket.socket()) is socket.socket)"
     assert started(source, settings=None, path=[])[0] == "True\n"

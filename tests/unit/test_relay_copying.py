@@ -15,6 +15,7 @@ import pytest
 from unit.played import pair
 
 import pyeno
+from pyeno.relay import copying
 from pyeno.relay.copying import Copier
 from pyeno.relay.engine import Carried, End
 
@@ -71,6 +72,14 @@ def received(sock: socket.socket) -> bytes:
     while part := sock.recv(1 << 16):
         parts.append(part)
     return b"".join(parts)
+
+
+def until_given(ends: Joined, size: int) -> None:
+    """The near side's kernel has so many bytes."""
+    last = time.monotonic() + TIMEOUT
+    while ends.copier.connections() != [Carried(7, 0, size)]:
+        assert time.monotonic() < last, ends.copier.connections()
+        time.sleep(0.01)
 
 
 def test_both_directions_and_half_close(ends: Joined) -> None:
@@ -139,7 +148,7 @@ def test_the_program_resets(ends: Joined) -> None:
     ends.program.close()
     with pytest.raises(ConnectionResetError):
         ends.peer.recv(1)
-    assert ends.ended() == End(7, 0, 0, "reset", errno.ECONNRESET)
+    assert ends.ended() == End(7, 0, 0, "near-reset", errno.ECONNRESET)
 
 
 def test_the_peer_resets(ends: Joined) -> None:
@@ -173,6 +182,57 @@ def test_altered_frames_are_a_reset(negotiated: None) -> None:
         with pytest.raises(ConnectionResetError):
             ends.program.recv(1)
         assert ends.ended().end == "auth-failed"
+
+
+@pytest.mark.parametrize("how", ["truncated", "reset", "auth-failed"])
+def test_what_came_before_the_fault_is_given_to_the_program(negotiated: None, how: str) -> None:
+    """More than the kernel takes at once, however late the program reads; then a reset."""
+    with joined(True) as ends:
+        data = os.urandom(1 << 20)
+        ends.peer.sendall(data)
+        until_given(ends, len(data))
+        if how == "reset":
+            ends.peer.abort()
+        else:
+            with socket.socket(fileno=os.dup(ends.peer.fileno())) as raw:
+                if how == "auth-failed":
+                    raw.sendall(b"\0\0\x20" + bytes(32))
+                raw.shutdown(socket.SHUT_WR)
+        time.sleep(0.2)
+        got = bytearray()
+        with pytest.raises(ConnectionResetError):
+            while part := ends.program.recv(1 << 16):
+                got += part
+        assert got == data
+        code = errno.ECONNRESET if how == "reset" else 0
+        assert ends.ended() == End(7, 0, len(data), how, code)
+
+
+def test_what_came_before_the_programs_reset_is_given_to_the_peer(ends: Joined) -> None:
+    ends.program.sendall(b"last words")
+    assert ends.peer.recv(100) == b"last words"
+    ends.peer.sendall(b"never read")
+    time.sleep(0.1)
+    ends.program.close()
+    with pytest.raises(ConnectionResetError):
+        ends.peer.recv(1)
+    assert ends.ended() == End(7, 10, 10, "near-reset", errno.ECONNRESET)
+
+
+def test_a_program_that_takes_nothing_is_not_waited_for_for_ever(
+    negotiated: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copying, "PATIENCE_NEAR", 0.3)
+    with joined(True) as ends:
+        ends.peer.sendall(bytes(1 << 20))
+        until_given(ends, 1 << 20)
+        ends.peer.abort()
+        assert ends.ended().end == "reset"
+        got = 0
+        with pytest.raises(ConnectionResetError):
+            while part := ends.program.recv(1 << 16):
+                got += len(part)
+        assert got < 1 << 20
 
 
 def test_closing_the_copier_resets_all(ends: Joined) -> None:

@@ -30,12 +30,14 @@ class Program:
         *arguments: object,
         eno: bool = True,
         require: bool = False,
+        tep: str | None = None,
         cwd: Path = ROOT,
         **environment: str,
     ) -> None:
         words = [sys.executable, "-c", source, *map(str, arguments)]
         if eno:
             policy = ["--require"] if require else []
+            policy += ["--tep", tep] if tep else []
             launcher = [sys.executable, "-m", "pyeno", "run", "--in-process", *policy, "--"]
             words = launcher + words
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
