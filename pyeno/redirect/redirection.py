@@ -14,7 +14,7 @@ import os
 import socket
 from collections import deque
 from collections.abc import Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -242,21 +242,29 @@ class Redirection:
     def _send(self, held: Held, version: int, packet: bytes) -> None:
         # Lost (a full queue, a firewall), it is as if a network had lost it: the program's
         # kernel retransmits its SYN, which now meets the verdict.
-        with suppress(OSError):
+        try:
             self._injector.send(version, packet, held.source)
+        except OSError:
+            return
 
     # -- connections to programs ----------------------------------------------------
 
-    def reach(self, sock: socket.socket, client: Address, local: Address) -> None:
+    def reach(self, sock: socket.socket, client: Address, local: Address) -> Address:
         """Before ``sock`` connects to a program's listener at ``local``, for ``client``.
 
-        Binds it, if it is not bound; the connection is not steered, and the program's
-        accept() and getpeername() show ``client``.  OSError if it cannot be bound.
+        Binds it, if it is not bound, and returns its address; the connection is not
+        steered, and the program's accept() and getpeername() show ``client``.  OSError if
+        it cannot be bound.
         """
         known = layout.endpoint(client)
-        if not sock.getsockname()[1]:
+        try:
             sock.bind(_own_address(sock, local))
-        self._links.map("eno_reached").put(layout.endpoint(sock.getsockname()), known)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # it is bound
+                raise
+        own: Address = sock.getsockname()
+        self._links.map("eno_reached").put(layout.endpoint(own), known)
+        return own
 
     def unreach(self, sock: socket.socket, local: Address | None = None) -> None:
         """Before closing a socket that could not connect after :meth:`reach`.

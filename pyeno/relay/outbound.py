@@ -20,7 +20,7 @@ from pyeno.relay import far
 from pyeno.relay.desk import Desk
 from pyeno.relay.passage import Passage, in_words, why
 from pyeno.relay.records import Address, Record
-from pyeno.sockets import Socket
+from pyeno.relay.resumed import Far
 
 PATIENCE = 10.0
 """seconds for a program whose SYN was let in to be there; mostly it is at once"""
@@ -35,7 +35,7 @@ class Departure(Passage):
 
     __slots__ = ("admitted", "held", "outbound")
 
-    def __init__(self, outbound: "Outbound", held: Any, sock: Socket, record: Record) -> None:
+    def __init__(self, outbound: "Outbound", held: Any, sock: Far, record: Record) -> None:
         super().__init__(outbound.desk, sock, record)
         self.outbound = outbound
         self.held = held

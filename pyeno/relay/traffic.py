@@ -9,6 +9,7 @@ from pyeno.relay.copying import Copier
 from pyeno.relay.engine import Carried, Engine, available
 from pyeno.relay.loop import Loop
 from pyeno.relay.records import Book, Record
+from pyeno.relay.resumed import Far
 from pyeno.relay.settings import CONNECTIONS_LIMIT
 from pyeno.sockets import Socket
 from pyeno.tcpcrypt.connection import Connection
@@ -22,6 +23,14 @@ class Mover(Protocol):
     def ended(self) -> list[Any]: ...
     def connections(self) -> list[Carried]: ...
     def close(self) -> None: ...
+
+
+def _compiled(far: Socket) -> bool:
+    """Whether the engine carries it."""
+    if isinstance(far, Far) and far.resumed is not None:
+        return True
+    link = far.link()
+    return link is None or isinstance(link.connection, Connection)
 
 
 class Traffic:
@@ -46,10 +55,7 @@ class Traffic:
         self._book.opened(record)
 
     def _mover(self, far: Socket) -> Mover:
-        link = far.link()
-        # what the engine carries
-        compiled = link is None or isinstance(link.connection, Connection)
-        if self._turn is not None and compiled:
+        if self._turn is not None and _compiled(far):
             return next(self._turn)
         if self._copier is None:
             self._copier = Copier()

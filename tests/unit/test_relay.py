@@ -93,8 +93,10 @@ class Kernel:
         self.refusals.append((held, code))
         held.decided.set()
 
-    def reach(self, sock: socket.socket, client: Any, local: Any) -> None:
+    def reach(self, sock: socket.socket, client: Any, local: Any) -> Any:
         self.reached.append((client, local))
+        sock.bind((local[0], 0, *local[2:]))
+        return sock.getsockname()
 
     def unreach(self, sock: socket.socket) -> None:
         self.unreached.append(sock.getsockname())
