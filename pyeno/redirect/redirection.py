@@ -258,7 +258,7 @@ class Redirection:
         """
         known = layout.endpoint(client)
         try:
-            sock.bind(_own_address(sock, local))
+            sock.bind(_own_address(local))
         except OSError as error:
             if error.errno != errno.EINVAL:  # it is bound
                 raise
@@ -293,13 +293,14 @@ def _held(event: Event) -> Held:
     )
 
 
-def _own_address(sock: socket.socket, local: Address) -> Address:
+def _own_address(local: Address) -> Address:
     """Where to connect from: 16 million loopback addresses, or the IPv6 address itself.
 
     A connection the relay closed keeps its port for a minute; one address has 28,000.
     """
-    if sock.family == socket.AF_INET:
-        return "127." + ".".join(str(1 + byte % 254) for byte in os.urandom(3)), 0
+    if ":" not in local[0]:
+        a, b, c = os.urandom(3)
+        return f"127.{1 + a % 254}.{1 + b % 254}.{1 + c % 254}", 0
     return (local[0], 0, *local[2:])
 
 

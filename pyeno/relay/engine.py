@@ -120,7 +120,10 @@ class Engine:
         """
         self._check()
         if isinstance(far, Far) and far.resumed is not None:
-            self._add_keys(near, far, far.resumed, b"", token)
+            self._loop.add(
+                descriptor(near), descriptor(far), token, far.resumed.keys, b"",
+                far.config.liveness,
+            )  # fmt: skip
         elif isinstance(far, Socket) and (link := far.link()) is not None:
             self._add_link(near, far, link, token)
         else:
@@ -139,25 +142,13 @@ class Engine:
                 "their own connection"
             )
         with link.leaving() as unsent:
-            self._add_keys(near, far, connection, unsent, token)
-
-    def _add_keys(
-        self,
-        near: socket.socket,
-        far: Socket,
-        connection: Connection,
-        unsent: bytes,
-        token: int,
-    ) -> None:
-        """They are copied: the connection's own are the caller's to wipe."""
-        traffic = connection.traffic()
-        keys = self._keys(
-            traffic.sealer, traffic.opener, traffic.sending, traffic.receiving,
-            **traffic.rekeying(),
-        )  # fmt: skip
-        self._loop.add(
-            descriptor(near), descriptor(far), token, keys, unsent, far.config.liveness
-        )
+            traffic = connection.traffic()
+            keys = self._keys(
+                traffic.sealer, traffic.opener, traffic.sending, traffic.receiving,
+                **traffic.rekeying(),
+            )  # fmt: skip
+            liveness = far.config.liveness
+            self._loop.add(descriptor(near), descriptor(far), token, keys, unsent, liveness)
 
     def fileno(self) -> int:
         """A descriptor that is readable when ``ended`` has something."""

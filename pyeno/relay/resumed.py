@@ -2,22 +2,87 @@
 kernel to an engine.
 
 A resumed session has no key exchange: nothing is sent or received before the engine
-does it.  So there is no link, with its locks, its pump and its timer.
+does it.  So there is no link, with its locks, its pump and its timer, and no connection
+that could seal and open.
 """
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pyeno._backend import backend
+from pyeno._values import Outcome
 from pyeno.config import Config
+from pyeno.constants import Aead
 from pyeno.errors import LocalProtocolError
 from pyeno.sockets import Info, Socket, caching, forks
 from pyeno.sockets.raw import BaseSocket
 from pyeno.sockets.settling import outcome_of
-from pyeno.tcpcrypt.connection import Connection
+from pyeno.tcpcrypt.keylog import logged
+from pyeno.tcpcrypt.sessions import Session
+from pyeno.tcpcrypt.traffic import first_frames, next_rekeying
 
 if TYPE_CHECKING:
+    from pyeno._native.relay import Keys
     from pyeno.kernel import Result
     from pyeno.tcpcrypt.agreement import Secret
+
+
+@cache
+def _keys() -> "type[Keys]":
+    from pyeno._native.relay import Keys
+
+    return Keys
+
+
+class Resumed:
+    """The keys, and what is told of them."""
+
+    __slots__ = (
+        "_config", "_next", "_outcome", "aead", "established", "keys", "session_id",
+    )  # fmt: skip
+
+    peer_key = None
+    generation = remote_generation = 0
+
+    def __init__(self, outcome: Outcome, config: Config) -> None:
+        self._outcome, self._config = outcome, config
+        self._next: Session | None = None
+        self.aead: Aead | None = None
+        self.session_id = b""
+        self.established = False
+        self.keys: Keys | None = None
+        """for the engine, or wiped"""
+
+    def resume(self, session: Session) -> None:
+        """As :meth:`pyeno.tcpcrypt.connection.Connection.resume`."""
+        config, outcome = self._config, self._outcome
+        schedule = session.schedule(outcome)
+        self.session_id = schedule.session_id
+        if config.cache:
+            self._next = Session.after(schedule, outcome.tep_byte)
+        first = first_frames(schedule, config, session.identifier)
+        self.aead = first.aead
+        self.keys = _keys()(
+            first.sealer, first.opener, first.sending, first.receiving,
+            paced=config.frame_size == "auto",
+            rekey_bytes=config.rekey_bytes,
+            rekey_at=next_rekeying(config.rekey_bytes),
+            advanced_at=-1,
+            empty_unanswered=0,
+            log=first.log if logged(first.log) else None,
+        )  # fmt: skip
+        self.established = True
+
+    def next_session(self) -> Session | None:
+        """See :class:`pyeno.tep.TepConnection`."""
+        session, self._next = self._next, None
+        return session
+
+    def wipe(self) -> None:
+        """Forget what the engine has not taken."""
+        self.keys = None
+        if self._next is not None:
+            self._next.wipe()
 
 
 class Far(Socket):
@@ -34,8 +99,8 @@ class Far(Socket):
         *,
         config: Config | None = None,
     ) -> None:
-        self.resumed: Connection | None = None
-        """with its keys, for the engine; None: the connection has a link, or is plain"""
+        self.resumed: Resumed | None = None
+        """None: the connection has a link, or is plain"""
         super().__init__(family, type, proto, fileno, config=config)
 
     def _adopt(self, result: "Result", ss: "Secret | None") -> None:
@@ -45,11 +110,11 @@ class Far(Socket):
         # whatever is tried with the socket itself must not pass for plain TCP
         self._refused = LocalProtocolError("the keys of this connection are a relay's engine's")
         outcome = outcome_of(result)
-        self.resumed = connection = Connection(outcome, self._config)
+        self.resumed = resumed = Resumed(outcome, self._config)
         forks.keep(self)
         kept = caching.Caching(outcome, result, self._config, ss, resumes=True)
-        kept.resume(self, connection)
-        kept.publish(self, connection)
+        kept.resume(self, resumed)
+        kept.publish(self, resumed)
 
     @property
     def eno(self) -> Info:
