@@ -120,10 +120,8 @@ class Engine:
         """
         self._check()
         if isinstance(far, Far) and far.resumed is not None:
-            self._loop.add(
-                descriptor(near), descriptor(far), token, far.resumed.keys, b"",
-                far.config.liveness,
-            )  # fmt: skip
+            keys, liveness = far.resumed.taken(), far.config.liveness
+            self._loop.add(descriptor(near), descriptor(far), token, keys, b"", liveness)
         elif isinstance(far, Socket) and (link := far.link()) is not None:
             self._add_link(near, far, link, token)
         else:
@@ -132,9 +130,7 @@ class Engine:
             _detach(sock)
             sock.close()
 
-    def _add_link(
-        self, near: socket.socket, far: Socket, link: "Link", token: int
-    ) -> None:
+    def _add_link(self, near: socket.socket, far: Socket, link: "Link", token: int) -> None:
         connection = link.connection
         if not isinstance(connection, Connection):
             raise LocalProtocolError(

@@ -78,6 +78,12 @@ class Resumed:
         session, self._next = self._next, None
         return session
 
+    def taken(self) -> "Keys":
+        """The keys; LocalProtocolError where they are wiped: never plain TCP instead."""
+        if self.keys is None:
+            raise LocalProtocolError("add: the keys of this connection are wiped")
+        return self.keys
+
     def wipe(self) -> None:
         """Forget what the engine has not taken."""
         self.keys = None
