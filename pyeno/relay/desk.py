@@ -32,6 +32,8 @@ class Desk:
     book: Book
     traffic: Traffic
     settings: Settings
+    full: Callable[[], bool]
+    """there are as many connections as may be: take nothing new"""
     crowded: Callable[[], None]
     """no descriptor was free: take nothing new for a while"""
     redirection: Redirecting

@@ -103,6 +103,8 @@ class Inbound:
         try:
             for number, peer in far.accepted(listener):
                 self._begin(listener, number, peer)
+                if self.desk.full():
+                    break
         except OSError:  # no descriptor: they wait in the backlog
             self.desk.crowded()
 
