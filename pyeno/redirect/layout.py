@@ -8,6 +8,7 @@ begins with host and port; IPv6 has four items, without scope here.
 import socket
 import struct
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from pyeno.errors import ConfigError
@@ -26,6 +27,9 @@ VERDICT: Final = struct.Struct("=Q24s24sQ")
 EVENT: Final = struct.Struct("=QQIIQ24s24s")
 RULES: Final = struct.Struct(f"=Q96s??B5x{PORTS_LEN}s{PORTS_LEN}s")
 RING_SIZE: Final = 1 << 20
+HOSTS: Final = 1024
+"""addresses whose text is remembered: most connections are with a few"""
+_PORT: Final = struct.Struct("!H6x")
 HELD, AGAIN, GONE = range(3)
 
 
@@ -45,23 +49,31 @@ def endpoint(address: Address) -> bytes:
     """An endpoint's 24 bytes; ConfigError for what is no numeric socket address."""
     host, port = address[:2]
     try:
-        if ":" in host:
-            number = socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
-        else:
-            number = MAPPED + socket.inet_pton(socket.AF_INET, host)
-        return number + struct.pack("!H6x", port)
+        return _number(host) + _PORT.pack(port)
     except (OSError, TypeError, struct.error):
         raise ConfigError(
             f"{address!r}: give a numeric IPv4 or IPv6 address and a port of 0 to 65535"
         ) from None
 
 
+@lru_cache(HOSTS)
+def _number(host: str) -> bytes:
+    if ":" in host:
+        return socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
+    return MAPPED + socket.inet_pton(socket.AF_INET, host)
+
+
 def address(endpoint: bytes) -> Address:
     """The socket address of an endpoint."""
-    port = int.from_bytes(endpoint[16:18], "big")
-    if endpoint.startswith(MAPPED):
-        return socket.inet_ntop(socket.AF_INET, endpoint[12:16]), port
-    return socket.inet_ntop(socket.AF_INET6, endpoint[:16]), port, 0, 0
+    host, port = _host(endpoint[:16]), endpoint[16] << 8 | endpoint[17]
+    return (host, port, 0, 0) if ":" in host else (host, port)
+
+
+@lru_cache(HOSTS)
+def _host(number: bytes) -> str:
+    if number.startswith(MAPPED):
+        return socket.inet_ntop(socket.AF_INET, number[12:])
+    return socket.inet_ntop(socket.AF_INET6, number)
 
 
 def event(record: bytes) -> Event:

@@ -100,11 +100,14 @@ def _ip(parts: Parts, payload: bytes, protocol: int) -> bytes:
 
 def complete(parts: Parts) -> bytes:
     """The SYN itself: lengths as it is without data, checksums computed."""
-    header, size = parts.header, len(parts.tcp)
-    tcp = _with_checksum(parts.tcp, 16, _pseudo(parts.source, parts.target, TCP, size))
+    header, tcp, size = parts.header, parts.tcp, len(parts.tcp)
+    # as one number: headers of TCP are whole words, and a field of 0 adds nothing
+    words = parts.source + parts.target + tcp[:16] + tcp[18:]
+    total = int.from_bytes(words, "big") + TCP + size
+    tcp = tcp[:16] + (~(total % 0xFFFF) & 0xFFFF).to_bytes(2, "big") + tcp[18:]
     if parts.version == 6:
-        return header[:4] + struct.pack("!H", size) + header[6:] + tcp
-    header = header[:2] + struct.pack("!H", len(header) + size) + header[4:]
+        return header[:4] + size.to_bytes(2, "big") + header[6:] + tcp
+    header = header[:2] + (len(header) + size).to_bytes(2, "big") + header[4:]
     return _with_checksum(header, 10, b"") + tcp
 
 

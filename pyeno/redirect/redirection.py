@@ -14,7 +14,7 @@ import os
 import socket
 from collections import deque
 from collections.abc import Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -242,21 +242,29 @@ class Redirection:
     def _send(self, held: Held, version: int, packet: bytes) -> None:
         # Lost (a full queue, a firewall), it is as if a network had lost it: the program's
         # kernel retransmits its SYN, which now meets the verdict.
-        with suppress(OSError):
+        try:
             self._injector.send(version, packet, held.source)
+        except OSError:
+            return
 
     # -- connections to programs ----------------------------------------------------
 
-    def reach(self, sock: socket.socket, client: Address, local: Address) -> None:
+    def reach(self, sock: socket.socket, client: Address, local: Address) -> Address:
         """Before ``sock`` connects to a program's listener at ``local``, for ``client``.
 
-        Binds it, if it is not bound; the connection is not steered, and the program's
-        accept() and getpeername() show ``client``.  OSError if it cannot be bound.
+        Binds it, if it is not bound, and returns its address; the connection is not
+        steered, and the program's accept() and getpeername() show ``client``.  OSError if
+        it cannot be bound.
         """
         known = layout.endpoint(client)
-        if not sock.getsockname()[1]:
-            sock.bind(_own_address(sock, local))
-        self._links.map("eno_reached").put(layout.endpoint(sock.getsockname()), known)
+        try:
+            sock.bind(_own_address(local))
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # it is bound
+                raise
+        own: Address = sock.getsockname()
+        self._links.map("eno_reached").put(layout.endpoint(own), known)
+        return own
 
     def unreach(self, sock: socket.socket, local: Address | None = None) -> None:
         """Before closing a socket that could not connect after :meth:`reach`.
@@ -285,13 +293,14 @@ def _held(event: Event) -> Held:
     )
 
 
-def _own_address(sock: socket.socket, local: Address) -> Address:
+def _own_address(local: Address) -> Address:
     """Where to connect from: 16 million loopback addresses, or the IPv6 address itself.
 
     A connection the relay closed keeps its port for a minute; one address has 28,000.
     """
-    if sock.family == socket.AF_INET:
-        return "127." + ".".join(str(1 + byte % 254) for byte in os.urandom(3)), 0
+    if ":" not in local[0]:
+        a, b, c = os.urandom(3)
+        return f"127.{1 + a % 254}.{1 + b % 254}.{1 + c % 254}", 0
     return (local[0], 0, *local[2:])
 
 

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyeno._backend import backend
 from pyeno.errors import LocalProtocolError
-from pyeno.sockets.raw import BaseSocket
+from pyeno.relay.resumed import Far
+from pyeno.sockets.raw import BaseSocket, descriptor
 from pyeno.sockets.sock import Socket
 from pyeno.tcpcrypt.connection import Connection
 
@@ -97,11 +98,12 @@ class Engine:
     def __init__(self, *, connections_max: int = 10_000) -> None:
         if not available():
             raise ImportError("the engine is compiled; with PYENO_BACKEND=pure there is none")
-        from pyeno._native.relay import Loop
+        from pyeno._native.relay import Keys, Loop
 
         if connections_max < 1:
             raise ValueError(f"connections_max: {connections_max!r}; allowed: 1 or more")
         self._loop = Loop(connections_max)
+        self._keys = Keys
         self._closing = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(
@@ -122,20 +124,18 @@ class Engine:
         RemoteProtocolError where the peer has ended it; then both are still the caller's.
         """
         self._check()
-        link = far.link() if isinstance(far, Socket) else None
-        if link is None:
-            self._loop.add(near.fileno(), far.fileno(), token)
-        else:
+        if isinstance(far, Far) and far.resumed is not None:
+            keys, liveness = far.resumed.taken(), far.config.liveness
+            self._loop.add(descriptor(near), descriptor(far), token, keys, b"", liveness)
+        elif isinstance(far, Socket) and (link := far.link()) is not None:
             self._add_link(near, far, link, token)
+        else:
+            self._loop.add(descriptor(near), descriptor(far), token)
         for sock in (near, far):
             _detach(sock)
             sock.close()
 
-    def _add_link(
-        self, near: socket.socket, far: socket.socket, link: "Link", token: int
-    ) -> None:
-        from pyeno._native.relay import Keys
-
+    def _add_link(self, near: socket.socket, far: Socket, link: "Link", token: int) -> None:
         connection = link.connection
         if not isinstance(connection, Connection):
             raise LocalProtocolError(
@@ -144,12 +144,12 @@ class Engine:
             )
         with link.leaving() as unsent:
             traffic = connection.traffic()
-            keys = Keys(
+            keys = self._keys(
                 traffic.sealer, traffic.opener, traffic.sending, traffic.receiving,
                 **traffic.rekeying(),
             )  # fmt: skip
-            liveness = far.config.liveness if isinstance(far, Socket) else None
-            self._loop.add(near.fileno(), far.fileno(), token, keys, unsent, liveness)
+            liveness = far.config.liveness
+            self._loop.add(descriptor(near), descriptor(far), token, keys, unsent, liveness)
 
     def fileno(self) -> int:
         """A descriptor that is readable when ``ended`` has something."""

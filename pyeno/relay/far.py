@@ -12,6 +12,7 @@ from typing import Any
 
 from pyeno.config import Config
 from pyeno.relay.engine import carries
+from pyeno.relay.resumed import Far
 from pyeno.sockets import Socket, caching
 from pyeno.sockets.link import Link
 from pyeno.sockets.raw import BaseSocket, kind_of
@@ -27,9 +28,9 @@ NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _GONE = (errno.ECONNABORTED, errno.EPROTO, errno.EPERM)
 
 
-def opening(family: int, config: Config) -> Socket:
+def opening(family: int, config: Config) -> Far:
     """One to connect with."""
-    return Socket(family, _STREAM, config=config)
+    return Far(family, _STREAM, config=config)
 
 
 def bind(sock: Socket, host: str) -> None:
@@ -78,10 +79,9 @@ def adopted(listener: socket.socket, descriptor: int) -> socket.socket:
     return socket.socket(*kind_of(listener), descriptor)
 
 
-def adopted_eno(listener: Socket, descriptor: int, config: Config) -> Socket:
-    """One of a listener that negotiates ENO."""
-    sock = Socket(*kind_of(listener), fileno=descriptor, config=config)
-    sock.setblocking(False)
+def adopted_eno(listener: Socket, descriptor: int, config: Config) -> Far:
+    """One of a listener that negotiates ENO; who moves its data makes it non-blocking."""
+    sock = Far(*kind_of(listener), fileno=descriptor, config=config)
     sock._configured = listener._configured  # the verdict comes with a session's secret
     return sock
 
@@ -92,15 +92,20 @@ def follow(sock: Socket, config: Config) -> None:
     sock._config = config
 
 
-def settled(sock: Socket) -> Link | None:
-    """The verdict on a connected one: the link to agree on keys with, None: plain.
+def settled(sock: Far) -> Link | None:
+    """The verdict on a connected one: the link to agree on keys with; None: it is plain, or
+    has keys, those of a resumed session.
 
     Raises EncryptionRequiredError, KernelError; the connection was reset.
     """
     sock._settle(connected=True, taking=True)
+    if sock.resumed is not None:
+        return None
     link = sock.link()
-    if link is not None and sock.config.keepalive is not None and carries(link):
-        link.leave_timer()  # the engine asks
+    if link is not None:
+        sock.setblocking(False)
+        if sock.config.keepalive is not None and carries(link):
+            link.leave_timer()  # the engine asks
     return link
 
 

@@ -17,6 +17,7 @@ from pyeno.relay import far
 from pyeno.relay.desk import Desk
 from pyeno.relay.passage import Passage
 from pyeno.relay.records import Record
+from pyeno.relay.resumed import Far
 from pyeno.sockets import Socket
 from pyeno.sockets.raw import descriptor
 
@@ -26,7 +27,7 @@ class Arrival(Passage):
 
     __slots__ = ("inbound", "wanted")
 
-    def __init__(self, inbound: "Inbound", sock: Socket, record: Record) -> None:
+    def __init__(self, inbound: "Inbound", sock: Far, record: Record) -> None:
         super().__init__(inbound.desk, sock, record)
         self.inbound = inbound
         self.wanted: Any = None
@@ -50,10 +51,11 @@ class Arrival(Passage):
         ipv6 = len(self.wanted) > 2
         try:
             self.near = far.plain(socket.AF_INET6 if ipv6 else socket.AF_INET)
-            self.desk.redirection.reach(self.near, self.record.peer, self.record.local)
+            own = self.desk.redirection.reach(self.near, self.record.peer, self.record.local)
         except OSError as error:
             self.fail(error)
         else:
+            self.record.near = own[:2]
             self._connect()
 
     def _connect(self, events: int = 0) -> None:
@@ -69,7 +71,7 @@ class Arrival(Passage):
             self.desk.redirection.unreach(near)
             self.fail(OSError(code, os.strerror(code)))
             return
-        self.record.program, self.record.near = self.record.local, near.getsockname()[:2]
+        self.record.program = self.record.local
         self.inbound.leave(self)
         self.join()
 
@@ -101,6 +103,8 @@ class Inbound:
         try:
             for number, peer in far.accepted(listener):
                 self._begin(listener, number, peer)
+                if self.desk.full():
+                    break
         except OSError:  # no descriptor: they wait in the backlog
             self.desk.crowded()
 

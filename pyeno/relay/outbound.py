@@ -13,6 +13,7 @@ import os
 import select
 import socket
 import time
+from collections import deque
 from typing import Any
 
 from pyeno.errors import PyenoError
@@ -20,7 +21,7 @@ from pyeno.relay import far
 from pyeno.relay.desk import Desk
 from pyeno.relay.passage import Passage, in_words, why
 from pyeno.relay.records import Address, Record
-from pyeno.sockets import Socket
+from pyeno.relay.resumed import Far
 
 PATIENCE = 10.0
 """seconds for a program whose SYN was let in to be there; mostly it is at once"""
@@ -35,7 +36,7 @@ class Departure(Passage):
 
     __slots__ = ("admitted", "held", "outbound")
 
-    def __init__(self, outbound: "Outbound", held: Any, sock: Socket, record: Record) -> None:
+    def __init__(self, outbound: "Outbound", held: Any, sock: Far, record: Record) -> None:
         super().__init__(outbound.desk, sock, record)
         self.outbound = outbound
         self.held = held
@@ -115,24 +116,30 @@ class Outbound:
         self.desk = desk
         self._near = near
         self._under_way: dict[Address, Departure] = {}
+        self._waiting: deque[Any] = deque()
+        """held while there is no room"""
 
     @property
     def busy(self) -> bool:
-        return bool(self._under_way)
+        return bool(self._under_way or self._waiting)
 
     # -- beginnings ------------------------------------------------------------
 
     def held(self, _: int = 0) -> None:
-        """SYNs of programs are: open the far connections."""
+        """SYNs of programs are: open the far connections, while there is room."""
         redirection = self.desk.redirection
-        for held in redirection.held():
-            if held.source[:2] not in self._under_way:  # else it was retransmitted
-                self._open(held)
+        self._waiting.extend(redirection.held())
         gone = redirection.gave_up()
         if gone:
             self._abandon(set(gone))
+        while self._waiting and not self.desk.full():
+            held = self._waiting.popleft()
+            if held.source[:2] not in self._under_way:  # else it was retransmitted
+                self._open(held)
 
     def _abandon(self, cookies: set[int]) -> None:
+        kept = [held for held in self._waiting if held.cookie not in cookies]
+        self._waiting = deque(kept)
         for departure in list(self._under_way.values()):
             if departure.held.cookie in cookies:
                 departure.fail(GaveUp(errno.ECONNABORTED, "the program gave it up"))

@@ -11,7 +11,7 @@ from pyeno.relay import far
 from pyeno.relay.copying import abort
 from pyeno.relay.desk import Desk
 from pyeno.relay.records import Record
-from pyeno.sockets import Socket
+from pyeno.relay.resumed import Far
 from pyeno.sockets.link import Link
 from pyeno.sockets.raw import descriptor
 
@@ -25,7 +25,7 @@ class Passage(ABC):
 
     __slots__ = ("desk", "far", "keyed", "link", "near", "record", "watched")
 
-    def __init__(self, desk: Desk, sock: Socket, record: Record) -> None:
+    def __init__(self, desk: Desk, sock: Far, record: Record) -> None:
         self.desk = desk
         self.far = sock
         self.record = record

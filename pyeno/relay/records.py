@@ -2,9 +2,11 @@
 
 import time
 from collections import Counter
+from functools import cache
 from typing import Any, Literal, NamedTuple, Protocol
 
 from pyeno.addresses import peer_name
+from pyeno.constants import Reason
 from pyeno.kernel import NOT_CONFIGURED
 from pyeno.sockets import Info
 
@@ -114,7 +116,7 @@ class Book:
         record.state = "open"
         info = record.info
         assert info is not None
-        self._opened[_kind(record.direction, info)] += 1
+        self._opened[_kind(record.direction, info.tep, info.reason)] += 1
         self._resumed += info.resumed
         if self._observer is not None:
             self._observer.opened(record)
@@ -168,8 +170,8 @@ class Book:
         }
 
 
-def _kind(direction: Direction, info: Info) -> Kind:
-    tep, reason = info.tep, info.reason
+@cache
+def _kind(direction: Direction, tep: int | None, reason: Reason | None) -> Kind:
     if tep is not None:
         return Kind(direction, f"0x{tep:02x}", None)
     return Kind(direction, None, "unknown" if reason is None else reason.slug)

@@ -27,6 +27,8 @@ LOOK_SECONDS = 1.0
 """how often it looks who is late, and whether there is room again"""
 DESCRIPTORS = 6
 """of a plain connection: two sockets, and a pipe in each direction"""
+SOCKETS = 2
+"""descriptors that every connection takes: without pipes its bytes are copied"""
 
 Redirect = Callable[..., "contextlib.AbstractContextManager[Redirecting]"]
 
@@ -76,7 +78,7 @@ class Relay:
 
     def _open(self, stack: ExitStack) -> None:
         settings = self._settings
-        raise_limit(settings.connections_max * DESCRIPTORS)
+        self._make_room(settings)
         near = steered = (None, None)  # type: Any
         if settings.outbound:
             near = listeners.near(stack)
@@ -86,7 +88,7 @@ class Relay:
         stack.callback(traffic.close)
         redirection = stack.enter_context(self._redirect(settings, near=near, steered=steered))
         self._desk = desk = Desk(
-            self._loop, self._book, traffic, settings, self._crowded, redirection
+            self._loop, self._book, traffic, settings, self._paused, self._crowded, redirection
         )
         self._outbound, self._inbound = Outbound(desk, near), Inbound(desk)
         stack.callback(self._inbound.close)
@@ -104,6 +106,16 @@ class Relay:
 
     # -- new connections, while there is room ------------------------------------
 
+    def _make_room(self, settings: Settings) -> None:
+        room = raise_limit(settings.connections_max * DESCRIPTORS)
+        self._most = min(settings.connections_max, max(1, room // SOCKETS))
+
+    def _is_full(self) -> bool:
+        return len(self._book.records) >= self._most
+
+    def _paused(self) -> bool:
+        return not self._taking or self._is_full()
+
     def _take(self) -> None:
         """Whatever of this was paused."""
         watch = self._loop.watch
@@ -117,6 +129,7 @@ class Relay:
             for near in existing(self._near):
                 watch(near.fileno(), select.EPOLLIN, partial(self._outbound.accept, near))
         self._taking = self._accepting = True
+        self._outbound.held()
 
     def _full(self) -> None:
         """Who comes now waits: SYNs stay held, accepted ones in the backlog."""
@@ -137,7 +150,7 @@ class Relay:
 
     def _tick(self) -> float | None:
         now = time.monotonic()
-        full = len(self._book.records) >= self._settings.connections_max
+        full = self._is_full()
         if full:
             self._full()
         if now >= self._look_at:
@@ -170,6 +183,7 @@ class Relay:
             for listener in existing(self._steered):
                 with contextlib.suppress(KernelError):  # its TEPs stay, before Linux 6.12
                     far.reconfigure(listener, settings.config)
+        self._make_room(settings)
         self._desk.redirection.set_rules(wanted)
         self._desk.settings = self._settings = settings
 

@@ -9,6 +9,7 @@ from pyeno.relay.copying import Copier
 from pyeno.relay.engine import Carried, Engine, available, carries
 from pyeno.relay.loop import Loop
 from pyeno.relay.records import Book, Record
+from pyeno.relay.resumed import Far
 from pyeno.relay.settings import CONNECTIONS_LIMIT
 from pyeno.sockets import Socket
 
@@ -21,6 +22,13 @@ class Mover(Protocol):
     def ended(self) -> list[Any]: ...
     def connections(self) -> list[Carried]: ...
     def close(self) -> None: ...
+
+
+def _compiled(far: Socket) -> bool:
+    """Whether the engine carries it."""
+    if isinstance(far, Far) and far.resumed is not None:
+        return True
+    return carries(far.link())
 
 
 class Traffic:
@@ -45,7 +53,7 @@ class Traffic:
         self._book.opened(record)
 
     def _mover(self, far: Socket) -> Mover:
-        if self._turn is not None and carries(far.link()):
+        if self._turn is not None and _compiled(far):
             return next(self._turn)
         if self._copier is None:
             self._copier = Copier()

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pyeno import kernel, tep
 from pyeno._values import Outcome, TepData
@@ -22,7 +22,6 @@ from pyeno.constants import K_LEN, RESUME_NONCE_MAX, Role
 from pyeno.errors import KernelError, LocalProtocolError
 from pyeno.kernel import Result
 from pyeno.sockets.raw import descriptor
-from pyeno.tep import TepConnection
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -34,6 +33,17 @@ if TYPE_CHECKING:
 _ESTABLISHED = struct.Struct("=B7x64sBBHI18s8s6x")
 _TCP = int(socket.IPPROTO_TCP)
 _OF_CONNECTION, _OF_SCOPE, _OF_USER = 0, 1, 2
+
+
+class Resuming(Protocol):
+    """What is needed of a :class:`pyeno.tep.TepConnection` here."""
+
+    @property
+    def established(self) -> bool: ...
+    @property
+    def session_id(self) -> bytes: ...
+    def resume(self, session: "Session") -> None: ...
+    def next_session(self) -> "Session | None": ...
 
 
 class Caching:
@@ -57,7 +67,7 @@ class Caching:
         self._config = config
         self._keeps = config.cache
 
-    def resume(self, sock: socket.socket, connection: TepConnection) -> bool:
+    def resume(self, sock: socket.socket, connection: "Resuming") -> bool:
         """Give a resumed connection its secret; whether it is one.
 
         Raises LocalProtocolError where another process took it, KernelError where
@@ -74,7 +84,7 @@ class Caching:
             session.wipe()
         return True
 
-    def publish(self, sock: socket.socket, connection: TepConnection) -> None:
+    def publish(self, sock: socket.socket, connection: "Resuming") -> None:
         """Tell the host's own tools the session ID (RFC 8547 section 5.1), and cache
         what a later connection may resume; without either all the same.
         [8548:3.5-26, 3.5-27, 3.5-28, 3.5-33]"""
@@ -88,7 +98,7 @@ class Caching:
             if session is not None:
                 session.wipe()
 
-    def _put(self, sock: socket.socket, connection: TepConnection, session: "Session") -> bool:
+    def _put(self, sock: socket.socket, connection: "Resuming", session: "Session") -> bool:
         """Both in one system call; False where the kernel did not take them."""
         value = _established(connection.session_id, session, self._config.session_lifetime)
         try:

@@ -1,14 +1,30 @@
 """What TCP-ENO made of a connection: the ``eno`` attribute of sockets."""
 
-from typing import Any
+from typing import Any, Protocol
 
 from pyeno import tep
 from pyeno.constants import AEADS, ENO_GLT, Aead, Reason, Role, Tep
 from pyeno.errors import NotEncryptedError
 from pyeno.kernel import Result
-from pyeno.tep import TepConnection
 
 _TEPS = {int(number): number for number in Tep}
+
+
+class Known(Protocol):
+    """What is needed of a :class:`pyeno.tep.TepConnection` here."""
+
+    @property
+    def established(self) -> bool: ...
+    @property
+    def session_id(self) -> bytes: ...
+    @property
+    def aead(self) -> int | None: ...
+    @property
+    def peer_key(self) -> bytes | None: ...
+    @property
+    def generation(self) -> int: ...
+    @property
+    def remote_generation(self) -> int: ...
 
 
 class Info:
@@ -16,7 +32,7 @@ class Info:
 
     __slots__ = ("_connection", "_result")
 
-    def __init__(self, result: Result, connection: TepConnection | None) -> None:
+    def __init__(self, result: Result, connection: "Known | None") -> None:
         self._result = result
         self._connection = connection
 
@@ -129,7 +145,7 @@ class Info:
             "peer_key": _fingerprint(self.peer_key),
         }
 
-    def _need_encryption(self, what: str) -> TepConnection:
+    def _need_encryption(self, what: str) -> "Known":
         if self._connection is None:
             raise NotEncryptedError(
                 f"no {what}: this connection is not encrypted ({self._why()})"

@@ -44,6 +44,14 @@ _UNKNOWN = {
 }
 
 
+def outcome_of(result: kernel.Result) -> Outcome:
+    """What a TEP is told of a negotiation that succeeded."""
+    return Outcome(
+        Reason.NEGOTIATED, result.role, result.peer_aware, result.tep_byte, result.resumed,
+        result.transcript,
+    )  # fmt: skip
+
+
 class Settling(socket.socket):
     """What is known of the connection, and how it came to be known."""
 
@@ -145,10 +153,7 @@ class Settling(socket.socket):
 
     def _adopt(self, result: kernel.Result, ss: "Secret | None") -> None:
         config = self._config
-        outcome = Outcome(
-            Reason.NEGOTIATED, result.role, result.peer_aware, result.tep_byte, result.resumed,
-            result.transcript,
-        )  # fmt: skip
+        outcome = outcome_of(result)
         # TCP's unauthenticated URG flag must not take a byte out of the stream of frames
         # (RFC 8548 section 3.7) [8547:5-15]
         inline = _getsockopt(self, _SOL_SOCKET, _SO_OOBINLINE)

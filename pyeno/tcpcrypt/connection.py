@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pyeno._values import Buffer, Outcome
 from pyeno.config import Config
-from pyeno.constants import AEADS, ENO_GLT, Aead, Role
+from pyeno.constants import ENO_GLT, Aead, Role
 from pyeno.errors import LocalProtocolError, NotEncryptedError, TruncationError
 from pyeno.events import (
     DataReceived,
@@ -23,14 +23,12 @@ from pyeno.events import (
     UrgentReceived,
 )
 from pyeno.pump import create_pump
-from pyeno.tcpcrypt.framer import Opener, Sealer
 from pyeno.tcpcrypt.handshake import Agreed, Handshake
-from pyeno.tcpcrypt.keylog import KeyLog
 from pyeno.tcpcrypt.keyschedule import KeySchedule
 from pyeno.tcpcrypt.schemes import Randomness, make_ahead
 from pyeno.tcpcrypt.sessions import Session
 from pyeno.tcpcrypt.system import SYSTEM
-from pyeno.tcpcrypt.traffic import Traffic, dataless
+from pyeno.tcpcrypt.traffic import Traffic, dataless, first_frames
 
 if TYPE_CHECKING:
     from pyeno.pump import Lock, Pump
@@ -201,21 +199,15 @@ class Connection:
 
     def _begin(self, schedule: KeySchedule, name: bytes, sent: int, received: int) -> None:
         """Frames both ways, after that many stream bytes; ``name`` is for the key log."""
-        config, aead = self._config, AEADS[schedule.aead]
+        config = self._config
         if config.cache:
             self._next = Session.after(schedule, self._outcome.tep_byte)
-        sending, key, receiving, peer_key = schedule.directions()
-        schedule.wipe()  # [8548:3.5-26]
-        log = KeyLog.of_session(config.keylog, name, aead, schedule.original_role)
-        log(sending, key, True)
-        log(receiving, peer_key, False)
-        sealer = Sealer(aead, key, sent, frame_size=config.frame_data)
-        opener = Opener(aead, peer_key, received)
-        opener.oob_inline = self._oob_inline
+        first = first_frames(schedule, config, name, sent, received)
+        first.opener.oob_inline = self._oob_inline
         self._keys = Traffic(
-            schedule.session_id, aead, sending, receiving, sealer, opener,
+            schedule.session_id, first,
             frame_data=config.frame_data, rekey_bytes=config.rekey_bytes,
-            paced=config.frame_size == "auto", log=log, raised=self._events.raised,
+            paced=config.frame_size == "auto", raised=self._events.raised,
         )  # fmt: skip
 
     # -- receiving -----------------------------------------------------------

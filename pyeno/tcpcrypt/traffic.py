@@ -8,15 +8,22 @@ only sends reads no answers, and one key must not seal without end.
 
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pyeno._values import Buffer
-from pyeno.constants import AEAD_TAG_LEN, FLAGS_LEN, FRAME_DATA_MAX, FRAME_HEADER_LEN, Aead
+from pyeno.config import Config
+from pyeno.constants import (
+    AEAD_TAG_LEN,
+    AEADS,
+    FLAGS_LEN,
+    FRAME_DATA_MAX,
+    FRAME_HEADER_LEN,
+    Aead,
+)
 from pyeno.errors import LocalProtocolError, RemoteProtocolError
-from pyeno.tcpcrypt.agreement import Secret
 from pyeno.tcpcrypt.framer import Opener, Sealer
-from pyeno.tcpcrypt.keylog import logged
-from pyeno.tcpcrypt.keyschedule import Generations
+from pyeno.tcpcrypt.keylog import KeyLog, Log, logged
+from pyeno.tcpcrypt.keyschedule import Generations, KeySchedule
 
 CLEN_MIN = FLAGS_LEN + AEAD_TAG_LEN
 URGENT_DATA_MAX = FRAME_DATA_MAX - 2
@@ -27,7 +34,6 @@ EMPTY_REKEYS_MAX = 2
 """Rekeyings of the peer without data that this host has not answered; section
 3.8 allows one, or two where another one began with data."""
 
-Log = Callable[[Generations, Secret, bool], None]
 Wish = TypeVar("Wish")
 Taken = TypeVar("Taken", int, bytes)
 
@@ -45,36 +51,61 @@ def dataless(head: bytes) -> tuple[int, bool]:
     return at, False
 
 
-class Traffic:
-    """Seals and opens, and keeps the two generation numbers together.
+class Beginning(NamedTuple):
+    """Both directions of a connection before its first frame."""
 
-    ``log`` is told each new traffic key, and whether it is this host's.
-    """
+    aead: Aead
+    sealer: Sealer
+    opener: Opener
+    sending: Generations
+    receiving: Generations
+    log: Log
+    """told each new traffic key, and whether it is this host's"""
+
+
+def first_frames(
+    schedule: KeySchedule, config: Config, name: bytes, sent: int = 0, received: int = 0
+) -> Beginning:
+    """Wipes the schedule.  Frames begin after that many stream bytes; ``name`` is for the
+    key log."""
+    aead = AEADS[schedule.aead]
+    sending, key, receiving, peer_key = schedule.directions()
+    schedule.wipe()  # [8548:3.5-26]
+    log = KeyLog.of_session(config.keylog, name, aead, schedule.original_role)
+    log(sending, key, True)
+    log(receiving, peer_key, False)
+    sealer = Sealer(aead, key, sent, frame_size=config.frame_data)
+    return Beginning(aead, sealer, Opener(aead, peer_key, received), sending, receiving, log)
+
+
+def next_rekeying(budget: int | None, offset: int = 0) -> int:
+    """The stream offset from which a frame with data begins the next generation, after
+    ``budget`` bytes under the one that begins at ``offset``; None: never."""
+    return 1 << 63 if budget is None else offset + budget
+
+
+class Traffic:
+    """Seals and opens, and keeps the two generation numbers together."""
 
     def __init__(
         self,
         session_id: bytes,
-        aead: Aead,
-        sending: Generations,
-        receiving: Generations,
-        sealer: Sealer,
-        opener: Opener,
+        first: "Beginning",
         *,
         frame_data: int,
         rekey_bytes: int | None,
         paced: bool,
-        log: Log,
         raised: Callable[[int], None],
     ) -> None:
         self.session_id = session_id
-        self.aead = aead
-        self.sending, self.receiving = sending, receiving
-        self.sealer, self.opener = sealer, opener
+        self.aead = first.aead
+        self.sending, self.receiving = first.sending, first.receiving
+        self.sealer, self.opener = first.sealer, first.opener
         self._frame_data = frame_data
         self._urgent_max = min(frame_data, URGENT_DATA_MAX)
         self._budget = rekey_bytes
         self._paced = paced
-        self._log = log
+        self._log = first.log
         self._raised = raised
         self._rekey_at = 0
         self._advanced_at = -1
@@ -227,8 +258,7 @@ class Traffic:
         key.wipe()
 
     def _plan_rekey(self) -> None:
-        budget = self._budget
-        self._rekey_at = 1 << 63 if budget is None else self.sealer.offset + budget
+        self._rekey_at = next_rekeying(self._budget, self.sealer.offset)
 
     # -- receiving -----------------------------------------------------------
 

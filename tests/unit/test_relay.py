@@ -93,8 +93,10 @@ class Kernel:
         self.refusals.append((held, code))
         held.decided.set()
 
-    def reach(self, sock: socket.socket, client: Any, local: Any) -> None:
+    def reach(self, sock: socket.socket, client: Any, local: Any) -> Any:
         self.reached.append((client, local))
+        sock.bind((local[0], 0, *local[2:]))
+        return sock.getsockname()
 
     def unreach(self, sock: socket.socket) -> None:
         self.unreached.append(sock.getsockname())
@@ -507,6 +509,24 @@ def test_more_connections_than_allowed_wait() -> None:
         with second.program as program, listener.accept()[0] as peer:
             program.sendall(b"2")
             assert peer.recv(1) == b"2"
+
+
+def test_those_that_come_at_once_wait_too() -> None:
+    """And those that gave up meanwhile are not opened any more."""
+    with listening() as listener, running(connections_max=1) as run:
+        address, many = listener.getsockname(), []
+        run.relay.loop.soon(lambda: many.extend(run.kernel.begin(address) for _ in range(4)))
+        until(lambda: len(many) == 4)
+        assert many[0].decided.wait(TIMEOUT)
+        assert len(run.relay.connections()) == 1 and not run.kernel.syns
+        run.kernel.abandoned.append(many[2].cookie)
+        for held in (many[0], many[1], many[3]):
+            assert held.decided.wait(TIMEOUT)
+            with held.program as one, listener.accept()[0] as peer:
+                one.sendall(b"1")
+                assert peer.recv(1) == b"1"
+        assert len(run.kernel.admitted) == 3 and not many[2].decided.is_set()
+        many[2].program.close()
 
 
 @pytest.mark.parametrize("which", [0, 1], ids=["near", "steered"])
