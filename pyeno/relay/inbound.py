@@ -68,7 +68,7 @@ class Arrival(Passage):
             return
         loop.forget(descriptor(near))
         if code:
-            self.desk.redirection.unreach(near)
+            self.desk.redirection.unreach(near, self.record.local)
             self.fail(OSError(code, os.strerror(code)))
             return
         self.record.program = self.record.local

@@ -98,8 +98,8 @@ class Kernel:
         sock.bind((local[0], 0, *local[2:]))
         return sock.getsockname()
 
-    def unreach(self, sock: socket.socket) -> None:
-        self.unreached.append(sock.getsockname())
+    def unreach(self, sock: socket.socket, local: Any) -> None:
+        self.unreached.append((sock.getsockname(), local))
 
     def gave_up(self) -> list[int]:
         abandoned, self.abandoned = self.abandoned, []
@@ -459,10 +459,12 @@ def test_inbound_required_on_a_port(program: socket.socket) -> None:
 def test_inbound_without_a_program(program: socket.socket) -> None:
     program.close()
     with running() as run, pyeno.create_connection(played_port(run), TIMEOUT) as peer:
+        wanted = peer.getpeername()
         with pytest.raises(ConnectionResetError):
             peer.recv(1)
         assert run.end().errno == errno.ECONNREFUSED
-        assert len(run.kernel.unreached) == 1
+        ((_, local),) = run.kernel.unreached
+        assert local == wanted
 
 
 def test_inbound_silent_peers_hold_up_nobody(program: socket.socket) -> None:

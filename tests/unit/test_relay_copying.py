@@ -197,7 +197,8 @@ def test_what_came_before_the_fault_is_given_to_the_program(negotiated: None, ho
             with socket.socket(fileno=os.dup(ends.peer.fileno())) as raw:
                 if how == "auth-failed":
                     raw.sendall(b"\0\0\x20" + bytes(32))
-                raw.shutdown(socket.SHUT_WR)
+                else:
+                    raw.shutdown(socket.SHUT_WR)
         time.sleep(0.2)
         got = bytearray()
         with pytest.raises(ConnectionResetError):
