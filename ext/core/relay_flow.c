@@ -94,8 +94,8 @@ void flow_count(struct flow *flow, uint64_t bytes)
 			      memory_order_relaxed);
 }
 
-int flow_send(struct relay *r, struct flow *flow, struct side *to, const struct iovec *iov, int count,
-	      size_t counted, int flags)
+int flow_send(struct relay *r, struct flow *flow, struct side *to, const struct iovec *iov,
+	      int count, size_t counted, int flags)
 {
 	size_t total = 0;
 	ssize_t n;

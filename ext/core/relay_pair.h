@@ -116,8 +116,8 @@ ssize_t side_peek(struct side *side);
  * less than FIRST it is not asked), and it will tell when there is room. */
 size_t flow_room(const struct relay *r, struct side *to, const struct flow *flow, size_t least);
 /* Send them, or keep the rest; -1: no memory, or the side failed (its error says so). */
-int flow_send(struct relay *r, struct flow *flow, struct side *to, const struct iovec *iov, int count,
-	      size_t counted, int flags) __attribute__((warn_unused_result));
+int flow_send(struct relay *r, struct flow *flow, struct side *to, const struct iovec *iov,
+	      int count, size_t counted, int flags) __attribute__((warn_unused_result));
 /* Send the rest: 1 if it is gone. */
 int flow_resume(struct flow *flow, struct side *to, int flags) __attribute__((warn_unused_result));
 void flow_forget(struct flow *flow);
