@@ -62,7 +62,7 @@ static void pair_forget(struct relay *r, struct pair *p)
 	if (r->owner == p)
 		r->owner = NULL;
 	else
-		free(p->keys->opener.buffer);
+		pair_unkeep(r, p);
 	relay_keys_wipe(p->keys);
 	free(p->keys);
 	p->keys = NULL;

@@ -1,6 +1,7 @@
 /* Bytes that are ready, on their way to one side; see relay_pair.h. */
 #include <errno.h>
 #include <linux/sock_diag.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -9,18 +10,36 @@
 #include "relay_pair.h"
 #include "wipe.h"
 
-size_t flow_room(const struct side *side, const struct flow *flow)
+/* Where it is not, the kernel will tell (EPOLLOUT), since it was asked. */
+static int side_writable(struct side *side)
+{
+	struct pollfd asked = { .fd = side->fd, .events = POLLOUT };
+
+	side->writable = poll(&asked, 1, 0) != 0;
+	return side->writable;
+}
+
+size_t flow_room(const struct relay *r, struct side *to, const struct flow *flow, size_t least)
 {
 	uint32_t info[SK_MEMINFO_VARS];
 	socklen_t len = sizeof(info);
-	int64_t room;
+	int64_t room, used;
 
-	if (!flow->bulk || getsockopt(side->fd, SOL_SOCKET, SO_MEMINFO, info, &len))
-		return FIRST;
-	room = (int64_t)info[SK_MEMINFO_SNDBUF] - info[SK_MEMINFO_WMEM_QUEUED];
+	if (least < FIRST)
+		least = FIRST;
+	if ((!flow->bulk && least == FIRST) ||
+	    getsockopt(to->fd, SOL_SOCKET, SO_MEMINFO, info, &len))
+		return least;
+	/* the latter is AF_UNIX's */
+	used = info[SK_MEMINFO_WMEM_QUEUED] > info[SK_MEMINFO_WMEM_ALLOC] ?
+		       info[SK_MEMINFO_WMEM_QUEUED] :
+		       info[SK_MEMINFO_WMEM_ALLOC];
+	room = (int64_t)info[SK_MEMINFO_SNDBUF] - used;
 	room -= room / 8; /* the kernel counts its own structures too */
-	if (room < FIRST)
-		return FIRST;
+	if (room < (int64_t)least)
+		return side_writable(to) ? least : 0;
+	if (r->now < r->scarce_until)
+		return least;
 	return room < BATCH ? (size_t)room : BATCH;
 }
 
@@ -75,8 +94,8 @@ void flow_count(struct flow *flow, uint64_t bytes)
 			      memory_order_relaxed);
 }
 
-int flow_send(struct flow *flow, struct side *to, const struct iovec *iov, int count,
-	      size_t counted, int flags)
+int flow_send(struct relay *r, struct flow *flow, struct side *to, const struct iovec *iov,
+	      int count, size_t counted, int flags)
 {
 	size_t total = 0;
 	ssize_t n;
@@ -90,9 +109,13 @@ int flow_send(struct flow *flow, struct side *to, const struct iovec *iov, int c
 		flow_count(flow, counted);
 		return 0;
 	}
+	if (n < 0)
+		n = 0;
+	if (total - (size_t)n > FIRST)
+		r->scarce_until = r->now + SCARCE;
 	to->writable = 0;
 	flow->counted = counted;
-	if (keep_rest(flow, iov, count, n < 0 ? 0 : (size_t)n, total)) {
+	if (keep_rest(flow, iov, count, (size_t)n, total)) {
 		errno = ENOMEM;
 		return -1;
 	}

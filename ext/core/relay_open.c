@@ -1,6 +1,8 @@
 /* far to near: received, opened in place, sent from there; see relay_pair.h. */
 #include <errno.h>
+#include <linux/sockios.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -16,11 +18,22 @@ void pair_evict(struct relay *r, struct pair *p)
 	r->owner = NULL;
 	if (own)
 		memcpy(own, o->buffer + o->at, kept);
+	if (own && kept > LONG_PART) {
+		p->long_part = 1;
+		r->long_parts++;
+	}
 	o->buffer = own;
 	o->capacity = o->end = own ? kept : 0;
 	o->ready = o->ready_end = o->at = 0;
 	if (kept && !own)
 		pair_fail(r, p, RELAY_FAILED, ENOMEM);
+}
+
+void pair_unkeep(struct relay *r, struct pair *p)
+{
+	r->long_parts -= p->long_part;
+	p->long_part = 0;
+	free(p->keys->opener.buffer);
 }
 
 /* p's unopened bytes come to the shared buffer, with room for more behind them. */
@@ -36,7 +49,7 @@ static void pair_settle(struct relay *r, struct pair *p)
 	if (kept)
 		memmove(r->in, o->buffer + o->at, kept);
 	if (r->owner != p)
-		free(o->buffer);
+		pair_unkeep(r, p);
 	o->buffer = r->in;
 	o->capacity = sizeof(r->in);
 	o->ready = o->ready_end = o->at = 0;
@@ -44,37 +57,49 @@ static void pair_settle(struct relay *r, struct pair *p)
 	r->owner = p;
 }
 
-/* Size of the frame of which there is a part, by its header; or 0. */
-static size_t cut_frame(const struct opener *o)
+/* How much has yet to come of the frame of which there is a part, by its header, from *at on. */
+static size_t frame_rest(const struct opener *o, size_t *at)
 {
-	const uint8_t *head = o->buffer + o->at;
+	while (o->end - *at >= FRAME_HEADER_LEN) {
+		const uint8_t *head = o->buffer + *at;
+		size_t size = FRAME_HEADER_LEN + ((size_t)head[1] << 8 | head[2]);
 
-	if (opener_buffered(o) < FRAME_HEADER_LEN)
+		if (size > o->end - *at)
+			return size - (o->end - *at);
+		*at += size;
+	}
+	return 0;
+}
+
+/* Is the rest of a long frame to stay in the kernel until all of it is there?  Once it has
+ * told of that, or cannot hold it, what there is is taken. */
+static int in_kernel(const struct pair *p, size_t rest, int *queued)
+{
+	if (rest <= LOWAT_FROM || p->awaiting || p->far.doubt || *queued >= (int)rest)
 		return 0;
-	return FRAME_HEADER_LEN + ((size_t)head[1] << 8 | head[2]);
+	return !ioctl(p->far.fd, SIOCINQ, queued) && *queued < (int)rest;
 }
 
-/* How much to ask for: up to where a frame ends, if those to come are as long as this one,
- * so that no part of one is left to be kept. */
-static size_t in_wanted(const struct pair *p)
+/* How much to ask for, of what is queued and what there is room for: a frame's rest, those
+ * behind it if they are as long as the last one, and a header, so that of another no more
+ * than FIRST is here.  A guess that is wrong leaves more; few pairs may hold that at a time. */
+static size_t in_wanted(const struct relay *r, const struct pair *p, size_t rest, size_t room,
+			int queued)
 {
-	const struct opener *o = &p->keys->opener;
-	size_t limit = flow_room(&p->near, &p->in), kept = opener_buffered(o);
-	size_t cut = cut_frame(o), frame = cut ? cut : p->frame;
-	size_t want = cut > kept ? cut - kept : 0;
+	size_t want = rest, there = queued > 0 ? (size_t)queued : 0;
 
-	if (frame && limit > want)
-		want += (limit - want) / frame * frame;
-	if (!want)
-		want = limit;
-	return want < o->capacity - o->end ? want : o->capacity - o->end;
+	if (there > room - FRAME_HEADER_LEN)
+		there = room - FRAME_HEADER_LEN;
+	if (p->frame > LOWAT_FROM && r->long_parts < LONG_PARTS && there > rest)
+		want += (there - rest) / p->frame * p->frame;
+	want += FRAME_HEADER_LEN;
+	return want < FIRST ? FIRST : want;
 }
 
-/* One recv() of far; -1: its connection is lost. */
-static int in_receive(struct pair *p)
+/* One recv() of far; how many bytes, or -1. */
+static ssize_t in_take(struct pair *p, size_t want)
 {
 	struct opener *o = &p->keys->opener;
-	size_t want = in_wanted(p);
 	ssize_t n;
 
 	do
@@ -82,13 +107,44 @@ static int in_receive(struct pair *p)
 	while (n < 0 && errno == EINTR);
 	if (n < 0 && errno != EAGAIN)
 		return -1;
-	p->in.bulk = n > 0 && (size_t)n == want;
+	p->awaiting = 0;
 	if (n == 0)
 		p->far.over = 1;
 	if (n <= 0 || ((size_t)n < want && !p->far.doubt))
 		p->far.readable = 0;
 	if (n > 0)
 		opener_commit(o, (size_t)n);
+	return n > 0 ? n : 0;
+}
+
+/* What near has room for; -1: far's connection is lost. */
+static int in_receive(struct relay *r, struct pair *p)
+{
+	struct opener *o = &p->keys->opener;
+	size_t at = o->at, rest = frame_rest(o, &at), want, got = 0;
+	size_t room = flow_room(r, &p->near, &p->in, rest + FRAME_HEADER_LEN);
+	int queued = 0;
+
+	if (room && p->frame > LOWAT_FROM)
+		ioctl(p->far.fd, SIOCINQ, &queued);
+	while (p->far.readable && !p->far.over && room - got >= FIRST) {
+		ssize_t n;
+
+		want = in_wanted(r, p, rest, room - got, queued);
+		if (want > room - got)
+			break;
+		if (in_kernel(p, rest, &queued)) {
+			p->far.readable = 0;
+			break;
+		}
+		n = in_take(p, want);
+		if (n < 0)
+			return -1;
+		got += (size_t)n;
+		queued -= (int)n;
+		rest = frame_rest(o, &at);
+	}
+	p->in.bulk = got >= BULK_FROM;
 	return 0;
 }
 
@@ -147,10 +203,13 @@ static void in_judge(struct relay *r, struct pair *p)
 static void in_await(struct pair *p)
 {
 	const struct opener *o = &p->keys->opener;
-	size_t cut = cut_frame(o), kept = opener_buffered(o);
-	int lowat = cut > kept + LOWAT_FROM ? (int)(cut - kept) : 1;
+	size_t at = o->at, rest = frame_rest(o, &at);
+	int lowat = rest > LOWAT_FROM ? (int)rest : 1;
 
-	if (p->far.readable || lowat == p->lowat)
+	if (p->far.readable)
+		return;
+	p->awaiting = lowat > 1;
+	if (lowat == p->lowat)
 		return;
 	p->lowat = lowat;
 	setsockopt(p->far.fd, SOL_SOCKET, SO_RCVLOWAT, &lowat, sizeof(lowat));
@@ -182,7 +241,7 @@ void pair_open(struct relay *r, struct pair *p)
 		return;
 	}
 	pair_settle(r, p);
-	if (!p->more && p->far.readable && !p->far.over && in_receive(p)) {
+	if (!p->more && p->far.readable && !p->far.over && in_receive(r, p)) {
 		pair_fail(r, p, RELAY_RESET, p->far.error ? p->far.error : errno);
 		return;
 	}
@@ -190,7 +249,7 @@ void pair_open(struct relay *r, struct pair *p)
 		pair_fail(r, p, RELAY_FAILED, ENOMEM);
 		return;
 	}
-	if (count && flow_send(&p->in, &p->near, iov, count, total, 0)) {
+	if (count && flow_send(r, &p->in, &p->near, iov, count, total, 0)) {
 		if (!p->near.error)
 			pair_fail(r, p, RELAY_FAILED, ENOMEM);
 		p->near.readable = 1;

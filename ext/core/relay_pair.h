@@ -16,10 +16,19 @@ enum {
 	BATCH = BATCH_FRAMES * FRAME_MAX,
 	/* a small frame is a small part of a batch: so many, then */
 	SLOTS = 64,
-	/* bytes moved at once for a pair that has just begun to move many */
-	FIRST = FRAME_MAX,
-	/* missing bytes of a frame that are worth a system call to be waited for */
+	/* bytes moved without asking whether there is room for them: what may have to be kept
+	 * of one direction */
+	FIRST = 1 << 14,
+	/* moved at once they make it worth the asking */
+	BULK_FROM = FIRST / 2,
+	/* milliseconds of small steps once the kernel has taken less than it had room for: the
+	 * host's TCP is short of memory */
+	SCARCE = 1000,
+	/* missing bytes of a frame that are left to the kernel until all are there */
 	LOWAT_FROM = 8192,
+	/* so much of a frame may be kept by any pair, and more by so many at a time */
+	LONG_PART = FIRST + LOWAT_FROM,
+	LONG_PARTS = 16,
 	/* steps of one pair before others have their turn */
 	TURN = 2,
 	/* pipes that wait for use */
@@ -50,7 +59,7 @@ struct flow {
 	size_t counted;		/* application bytes that rest stands for */
 	int pipe[2];		/* held while bytes are in it; else -1 */
 	size_t piped;
-	uint8_t bulk; /* the last step moved all it could */
+	uint8_t bulk; /* the last step moved much */
 	uint8_t done; /* FIN was sent behind the last byte */
 };
 
@@ -66,6 +75,8 @@ struct pair {
 	struct pair *linger_next, *buried_next;
 	int64_t deadline;		     /* while it lingers */
 	uint8_t more;			     /* frames were left unopened */
+	uint8_t long_part;		     /* it keeps more than LONG_PART */
+	uint8_t awaiting;		     /* far was to tell when the rest of a frame is there */
 	uint8_t running, lingering, watched; /* which other lists hold it */
 	uint8_t busy;			     /* its keys may be in use */
 	uint8_t end;			     /* enum relay_end */
@@ -87,11 +98,12 @@ struct relay {
 	uint8_t stopping;
 
 	struct pair *run_first, *run_last, *lingering, *alive, *buried;
-	int64_t now, linger_at, tend_at, tick; /* milliseconds */
+	int64_t now, linger_at, tend_at, tick, scarce_until; /* milliseconds */
 	int pipes[PIPES][2];
 	size_t pipes_kept;
 	size_t out_used, in_used; /* of the buffers, since they were wiped */
 	struct pair *owner;	  /* whose unopened bytes are in `in` */
+	size_t long_parts;	  /* pairs that keep more than LONG_PART of a frame */
 	uint8_t out[OWED_MAX + BATCH + SLOTS * FRAME_OVERHEAD];
 	uint8_t in[BATCH + FRAME_MAX];
 };
@@ -100,11 +112,12 @@ struct relay {
 
 /* recv() of a byte that stays; an error is kept, since no other call will be told. */
 ssize_t side_peek(struct side *side);
-/* Bytes that the kernel is likely to take at once for `side`, between FIRST and BATCH. */
-size_t flow_room(const struct side *side, const struct flow *flow);
+/* Bytes that the kernel is likely to take at once, BATCH at most.  0: fewer than `least` (of
+ * less than FIRST it is not asked), and it will tell when there is room. */
+size_t flow_room(const struct relay *r, struct side *to, const struct flow *flow, size_t least);
 /* Send them, or keep the rest; -1: no memory, or the side failed (its error says so). */
-int flow_send(struct flow *flow, struct side *to, const struct iovec *iov, int count,
-	      size_t counted, int flags) __attribute__((warn_unused_result));
+int flow_send(struct relay *r, struct flow *flow, struct side *to, const struct iovec *iov,
+	      int count, size_t counted, int flags) __attribute__((warn_unused_result));
 /* Send the rest: 1 if it is gone. */
 int flow_resume(struct flow *flow, struct side *to, int flags) __attribute__((warn_unused_result));
 void flow_forget(struct flow *flow);
@@ -124,6 +137,8 @@ int flow_drain(struct relay *r, struct flow *flow, struct side *to)
 	__attribute__((warn_unused_result));
 /* p's unopened bytes leave the shared buffer. */
 void pair_evict(struct relay *r, struct pair *p);
+/* Memory of p's own for them is freed. */
+void pair_unkeep(struct relay *r, struct pair *p);
 
 /* Give it its turn. */
 void pair_queue(struct relay *r, struct pair *p);

@@ -57,7 +57,7 @@ static int batch_read(struct batch *b, struct pair *p)
 	}
 	if (n < 0 && errno != EAGAIN)
 		return -1;
-	p->out.bulk = n > 0 && (size_t)n == b->asked;
+	p->out.bulk = n >= BULK_FROM;
 	if (n < 0)
 		p->near.readable = 0;
 	else if (n == 0)
@@ -138,8 +138,8 @@ void pair_seal(struct relay *r, struct pair *p)
 	if (k->paced)
 		sealer_pace(&k->sealer, r->now);
 	if (p->near.readable && !p->near.over) {
-		batch_plan(&b, &k->sealer, flow_room(&p->far, &p->out));
-		if (batch_read(&b, p)) {
+		batch_plan(&b, &k->sealer, flow_room(r, &p->far, &p->out, FIRST));
+		if (b.count && batch_read(&b, p)) {
 			pair_near_lost(r, p, errno);
 			return;
 		}
@@ -152,7 +152,7 @@ void pair_seal(struct relay *r, struct pair *p)
 	iov.iov_len = (size_t)(owed + sealed);
 	if (iov.iov_len > r->out_used)
 		r->out_used = iov.iov_len;
-	if (iov.iov_len && flow_send(&p->out, &p->far, &iov, 1, b.got, flags_of(p))) {
+	if (iov.iov_len && flow_send(r, &p->out, &p->far, &iov, 1, b.got, flags_of(p))) {
 		pair_out_failed(r, p);
 		return;
 	}

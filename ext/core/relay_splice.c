@@ -42,11 +42,11 @@ static void pipe_give(struct relay *r, struct flow *flow)
 }
 
 /* -1: `from` is lost, errno says why. */
-static int took(struct flow *flow, struct side *from, ssize_t n, size_t asked)
+static int took(struct flow *flow, struct side *from, ssize_t n)
 {
 	if (n < 0 && errno != EAGAIN && errno != EINTR)
 		return -1;
-	flow->bulk = n >= (ssize_t)asked;
+	flow->bulk = n >= BULK_FROM;
 	if (n < 0 && errno == EAGAIN)
 		from->readable = 0;
 	if (n == 0)
@@ -60,9 +60,8 @@ static int at_end(struct side *from)
 	return side_peek(from) == 0;
 }
 
-static int fill(struct flow *flow, struct side *from, struct side *to)
+static int fill(struct flow *flow, struct side *from, size_t limit)
 {
-	size_t limit = flow_room(to, flow);
 	ssize_t n = splice(from->fd, NULL, flow->pipe[1], NULL, limit,
 			   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 
@@ -72,7 +71,7 @@ static int fill(struct flow *flow, struct side *from, struct side *to)
 		from->urgent = 1;
 		return 0;
 	}
-	return took(flow, from, n, limit);
+	return took(flow, from, n);
 }
 
 int flow_drain(struct relay *r, struct flow *flow, struct side *to)
@@ -99,13 +98,13 @@ int flow_drain(struct relay *r, struct flow *flow, struct side *to)
 }
 
 /* 0, or which side failed. */
-static struct side *copy(struct relay *r, struct flow *flow, struct side *from, struct side *to)
+static struct side *copy(struct relay *r, struct flow *flow, struct side *from, struct side *to,
+			 size_t limit)
 {
-	size_t limit = flow_room(to, flow);
 	struct iovec iov = { .iov_base = r->out };
 	ssize_t n = recv(from->fd, r->out, limit, MSG_DONTWAIT);
 
-	if (took(flow, from, n, limit)) {
+	if (took(flow, from, n)) {
 		from->error = errno;
 		return from;
 	}
@@ -114,18 +113,23 @@ static struct side *copy(struct relay *r, struct flow *flow, struct side *from, 
 	if ((size_t)n > r->out_used)
 		r->out_used = (size_t)n;
 	iov.iov_len = (size_t)n;
-	return flow_send(flow, to, &iov, 1, (size_t)n, 0) ? to : NULL;
+	return flow_send(r, flow, to, &iov, 1, (size_t)n, 0) ? to : NULL;
 }
 
 static struct side *move(struct relay *r, struct flow *flow, struct side *from, struct side *to)
 {
+	size_t limit;
+
 	if (!flow_resume(flow, to, 0) || !flow_drain(r, flow, to))
 		return to->error ? to : NULL;
 	if (!from->readable || from->over)
 		return NULL;
+	limit = flow_room(r, to, flow, FIRST);
+	if (!limit)
+		return NULL;
 	if (from->urgent || pipe_take(r, flow))
-		return copy(r, flow, from, to);
-	if (fill(flow, from, to)) {
+		return copy(r, flow, from, to, limit);
+	if (fill(flow, from, limit)) {
 		from->error = errno;
 		return from;
 	}

@@ -1,13 +1,14 @@
 """Many pairs of one engine: memory, descriptors, threads (played negotiation)."""
 
 import contextlib
+import itertools
 import os
 import resource
 import signal
 import socket
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from random import Random
 
@@ -140,16 +141,18 @@ def in_a_child(work: Callable[[Callable[[object], None]], None]) -> Iterator[Cal
             os.waitpid(pid, 0)
 
 
-def stall(sock: socket.socket) -> None:
+def stall(sock: socket.socket, sizes: Sequence[int]) -> None:
     """Send until nothing moves any more."""
     sock.settimeout(0.05)
     with contextlib.suppress(TimeoutError):
-        while True:
-            sock.send(MUCH[:65_518])
+        for size in itertools.cycle(sizes):
+            sock.send(MUCH[:size])
 
 
-def test_memory_of_idle_and_of_stalled_pairs() -> None:
-    """At most 16 KiB of an idle pair, and 64 KiB of one whose readers do not keep up."""
+@pytest.mark.parametrize("sizes", [[65_518], [16_000], [100, 65_518, 30_000], [14_000, 65_518]])
+def test_memory_of_idle_and_of_stalled_pairs(sizes: list[int]) -> None:
+    """At most 16 KiB of an idle pair, and 64 KiB of one both of whose readers have stopped,
+    whatever the sizes of frames: all pairs of the engine are in that state together."""
     count = 12
     with listening() as listener, socket.create_server(("127.0.0.1", 0)) as programs:
         programs.settimeout(TIMEOUT)
@@ -173,10 +176,9 @@ def test_memory_of_idle_and_of_stalled_pairs() -> None:
                 peer.do_handshake()
                 ends.append((program, peer))
             assert int(ask()) < count * 16 * KIB
-            for program, peer in ends:
-                for sock in (program, peer):
-                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
-                    stall(sock)
+            for sock in itertools.chain(*ends):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+                stall(sock, sizes)
             assert int(ask()) < 2 * count * 64 * KIB
 
 
