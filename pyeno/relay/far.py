@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pyeno.config import Config
+from pyeno.relay.copying import RESETS
 from pyeno.relay.engine import carries
 from pyeno.relay.resumed import Far
 from pyeno.sockets import Socket, caching
@@ -42,8 +43,14 @@ def bind(sock: Socket, host: str) -> None:
 
 
 def plain(family: int) -> socket.socket:
-    """One towards a program."""
-    return socket.socket(family, _STREAM)
+    """One towards a program.
+
+    What is closed before it is joined, the kernel of a killed relay resets: a program
+    that has accepted it must not take that for an end of stream.
+    """
+    sock = socket.socket(family, _STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESETS)
+    return sock
 
 
 def connect(sock: socket.socket, address: Any) -> int:

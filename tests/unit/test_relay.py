@@ -458,11 +458,12 @@ def test_inbound_required_on_a_port(program: socket.socket) -> None:
 
 def test_inbound_without_a_program(program: socket.socket) -> None:
     program.close()
-    with running() as run, pyeno.create_connection(played_port(run), TIMEOUT) as peer:
-        wanted = peer.getpeername()
-        with pytest.raises(ConnectionResetError):
-            peer.recv(1)
-        assert run.end().errno == errno.ECONNREFUSED
+    with running() as run:
+        wanted = played_port(run)
+        with pyeno.create_connection(wanted, TIMEOUT) as peer:
+            with pytest.raises(ConnectionResetError):
+                peer.recv(1)
+            assert run.end().errno == errno.ECONNREFUSED
         ((_, local),) = run.kernel.unreached
         assert local == wanted
 
@@ -601,3 +602,10 @@ def test_nothing_is_left_when_it_cannot_begin(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(pyeno.KernelError), Relay(Settings(), redirect=fails):
         pass
     assert descriptors() == before
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_a_program_is_reached_by_what_resets(family: int) -> None:
+    """From before it is connected: a relay may be killed before it has joined both sides."""
+    with far.plain(family) as near:
+        assert near.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8) == RESETS
