@@ -10,7 +10,6 @@ import errno
 import os
 import select
 import socket
-import struct
 import threading
 import time
 from collections import deque
@@ -21,13 +20,11 @@ from pyeno.errors import ABORTING, PeerDeadError, PyenoError, ending
 from pyeno.relay.engine import Carried, End
 from pyeno.relay.loop import Loop
 from pyeno.sockets import Socket
-from pyeno.sockets.raw import TCP_CLOSE, acknowledged, descriptor, tcp_state
+from pyeno.sockets.raw import ENDS, RESETS, TCP_CLOSE, acknowledged, descriptor, tcp_state
 
 PIECE = 1 << 16
 TURNS = 8
 """pieces in each direction before other connections have their turn"""
-RESETS, ENDS = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
-"""SO_LINGER of 0 s: closing, also the kernel's when this process is killed, resets"""
 _IN, _OUT = select.EPOLLIN, select.EPOLLOUT
 PATIENCE_NEAR, PATIENCE_FAR = 60.0, 5.0
 """seconds for a program, and for a peer, to take what came before the other side was lost"""

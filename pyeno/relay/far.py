@@ -11,12 +11,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from pyeno.config import Config
-from pyeno.relay.copying import RESETS
 from pyeno.relay.engine import carries
 from pyeno.relay.resumed import Far
 from pyeno.sockets import Socket, caching
 from pyeno.sockets.link import Link
-from pyeno.sockets.raw import BaseSocket, kind_of
+from pyeno.sockets.raw import RESETS, BaseSocket, kind_of
 
 _connect_ex = BaseSocket.connect_ex  # type: ignore[attr-defined]
 _accept = BaseSocket._accept  # type: ignore[attr-defined]

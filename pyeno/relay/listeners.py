@@ -9,8 +9,8 @@ from contextlib import ExitStack
 from typing import TypeVar
 
 from pyeno.config import Config
-from pyeno.relay.copying import RESETS
 from pyeno.sockets import Socket, create_server
+from pyeno.sockets.raw import RESETS
 
 BACKLOG = 4096
 """net.core.somaxconn permitting"""

@@ -26,6 +26,9 @@ _SIOCATMARK = 0x8905
 
 _AF_UNSPEC = struct.pack("=H14x", socket.AF_UNSPEC)
 
+RESETS, ENDS = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
+"""SO_LINGER of 0 s: closing, also the kernel's when this process is killed, resets"""
+
 
 _family = BaseSocket.family.__get__  # type: ignore[attr-defined]
 _type = BaseSocket.type.__get__  # type: ignore[attr-defined]
@@ -102,6 +105,6 @@ def reset(sock: socket.socket) -> None:
     the kernel refuses that.
     """
     with contextlib.suppress(OSError):
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESETS)
     if descriptor(sock) >= 0:
         ctypes.CDLL(None).connect(descriptor(sock), _AF_UNSPEC, len(_AF_UNSPEC))
